@@ -1,0 +1,71 @@
+"""What an adapter is: the abstract classes, the data that crosses the line, and their rules.
+
+Everything public is imported from here; the contract tests are in `.contract`, because
+they need pytest.
+"""
+
+from .adapter import Adapter, ForceField, Observation, Part, ParticleAdapter, Potential, under
+from .calculator import AdapterCalculator
+from .data import Array, ExternalCharges, Indices, Quantity, Results, State, Table, TermCount, Topology
+from .engine import EngineImport
+from .errors import (
+    AtomsError,
+    BoundaryError,
+    CaseError,
+    ChargeError,
+    CouplingError,
+    EngineFailed,
+    EngineMissing,
+    NotConverged,
+    NotOffered,
+    OptionError,
+    RegionError,
+    ScalespanError,
+    UnitError,
+    nearest,
+)
+from .motion import AseMotion, Motion
+from .options import CaseFile, Options
+from .registry import ADAPTERS, Entry, Registry
+
+__all__ = [
+    "ADAPTERS",
+    "Adapter",
+    "AdapterCalculator",
+    "Array",
+    "AseMotion",
+    "AtomsError",
+    "BoundaryError",
+    "CaseError",
+    "CaseFile",
+    "ChargeError",
+    "CouplingError",
+    "EngineFailed",
+    "EngineImport",
+    "EngineMissing",
+    "Entry",
+    "ExternalCharges",
+    "ForceField",
+    "Indices",
+    "Motion",
+    "NotConverged",
+    "NotOffered",
+    "Observation",
+    "OptionError",
+    "Options",
+    "Part",
+    "ParticleAdapter",
+    "Potential",
+    "Quantity",
+    "RegionError",
+    "Registry",
+    "Results",
+    "ScalespanError",
+    "State",
+    "Table",
+    "TermCount",
+    "Topology",
+    "UnitError",
+    "nearest",
+    "under",
+]

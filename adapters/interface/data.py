@@ -1,0 +1,124 @@
+"""The data that crosses the line between an adapter and everyone else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.float64]
+Indices: TypeAlias = npt.NDArray[np.int64]
+
+# All that a step depends on, as named arrays: the same form in memory, over MPI and on disk.
+State: TypeAlias = dict[str, npt.NDArray[np.generic]]
+
+
+class Quantity(StrEnum):
+    """What a particle adapter can be asked for; each is a field of `Results`."""
+
+    ENERGY = "energy"
+    FORCES = "forces"
+    STRESS = "stress"
+    CHARGES = "charges"
+    DIPOLE = "dipole"
+    CHARGE_FORCES = "charge_forces"
+    CHARGE_POTENTIAL = "charge_potential"
+
+
+@dataclass(frozen=True)
+class Results:
+    """What ``compute`` found; a quantity that was not wanted may be ``None``."""
+
+    energy: float | None = None  # eV
+    forces: Array | None = None  # (n, 3) eV/Å, minus the gradient of `energy`
+    stress: Array | None = None  # (6,) eV/Å³, xx yy zz yz xz xy, positive in tension (ASE's sign)
+    charges: Array | None = None  # (n,) e, partial charges of the atoms
+    dipole: Array | None = None  # (3,) e·Å, about the origin
+    charge_forces: Array | None = None  # (m, 3) eV/Å, on the external charges
+    charge_potential: Array | None = None  # (m,) V, dE/dq at the external charges
+    components: Mapping[str, float] = field(default_factory=dict)  # eV; they add up to `energy`
+
+    def need(self, quantity: Quantity) -> float | Array:
+        """Return one quantity, which the caller has asked for and the adapter must have given."""
+        value: float | Array | None = getattr(self, quantity.value)
+        assert value is not None, f"{quantity.value} was wanted and not given"
+        return value
+
+
+@dataclass(frozen=True)
+class ExternalCharges:
+    """Charges that act on an adapter's atoms and belong to someone else.
+
+    A positive radius ``a`` makes a charge the Gaussian ``q (π a²)^(-3/2) exp(-r²/a²)``,
+    whose potential is ``q erf(r/a)/r``; zero makes it a point. Charges do not act on each other.
+    """
+
+    positions: Array  # (m, 3) Å
+    charges: Array  # (m,) e
+    radii: Array | None = None  # (m,) Å, the Gaussian's 1/e radius; None: all are points
+
+    def __post_init__(self) -> None:
+        m = len(self.charges)
+        assert self.positions.shape == (m, 3), "one position for each charge"
+        assert self.radii is None or self.radii.shape == (m,), "one radius for each charge"
+
+    def __len__(self) -> int:
+        return len(self.charges)
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Who is bonded to whom, and what the parts are called. Arrays are in the order of the atoms."""
+
+    numbers: Indices  # (n,) atomic numbers; 0 for a site without an element
+    names: tuple[str, ...]  # (n,) atom names, "CA"
+    residues: Indices  # (n,) index of each atom's residue, from 0
+    residue_names: tuple[str, ...]  # (number of residues,) "ALA"
+    residue_numbers: tuple[int, ...]  # (number of residues,) as in the file
+    chains: tuple[str, ...]  # (number of residues,) chain or segment
+    bonds: Indices  # (k, 2) pairs of atoms, each once, i < j
+    charges: Array  # (n,) e; zeros where the adapter has none
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def neighbours(self) -> list[list[int]]:
+        """Return, for each atom, the atoms bonded to it, ascending."""
+        found: list[list[int]] = [[] for _ in range(len(self))]
+        for i, j in self.bonds.tolist():
+            found[i].append(j)
+            found[j].append(i)
+        return [sorted(each) for each in found]
+
+    def molecules(self) -> Indices:
+        """Return the index (n,) of each atom's molecule: a connected part of the bond graph."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        i, j = self.bonds.T if len(self.bonds) else np.zeros((2, 0), dtype=np.int64)
+        graph = coo_array((np.ones(len(i)), (i, j)), shape=(len(self), len(self)))
+        labels: Indices = connected_components(graph, directed=False)[1].astype(np.int64)
+        return labels
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows for people: what `scalespan check` and the report print of an adapter."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TermCount:
+    """How many terms of one class have their atoms inside a region, on both sides, outside it."""
+
+    inside: int
+    across: int
+    outside: int

@@ -1,0 +1,131 @@
+"""How atoms move: the ensemble as options, and ASE's integrators for adapters without their own."""
+
+from __future__ import annotations
+
+import json
+from math import ceil
+from typing import Literal, Self
+
+import numpy as np
+from ase import Atoms
+from ase.md.langevin import Langevin
+from ase.md.nose_hoover_chain import NoseHooverChainNVT
+from ase.md.verlet import VelocityVerlet
+from pydantic import Field, model_validator
+
+from .data import State
+from .errors import CaseError, NotOffered
+from .options import Options
+from .units import Frequency, Pressure, Temperature, Time
+
+
+class Motion(Options):
+    """The equations of motion: an ensemble with its numbers."""
+
+    timestep: Time
+    ensemble: Literal["nve", "langevin", "nose-hoover", "npt"] = "nve"
+    temperature: Temperature | None = None
+    friction: Frequency | None = None  # langevin and npt
+    damping_time: Time | None = None  # nose-hoover
+    pressure: Pressure | None = None  # npt: Langevin with a Monte Carlo barostat
+    barostat_interval: int = Field(default=25, gt=0)  # steps between trial boxes
+    seed: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.timestep > 0.0:
+            raise ValueError("timestep must be above zero")
+        wanted = {
+            "nve": set[str](),
+            "langevin": {"temperature", "friction"},
+            "nose-hoover": {"temperature", "damping_time"},
+            "npt": {"temperature", "friction", "pressure"},
+        }[self.ensemble]
+        for key in ("temperature", "friction", "damping_time", "pressure"):
+            given = getattr(self, key) is not None
+            if key in wanted and not given:
+                raise ValueError(f"ensemble '{self.ensemble}' needs the key '{key}'")
+            if given and key not in wanted:
+                raise ValueError(f"ensemble '{self.ensemble}' has no use for the key '{key}'")
+        return self
+
+
+class AseMotion:
+    """Moves atoms that carry a calculator by ASE's integrators, and can go back.
+
+    NVE is velocity Verlet; Langevin is Eq. 23 of Vanden-Eijnden and Ciccotti
+    (doi:10.1016/j.cplett.2006.07.086); Nosé-Hoover is a chain of three
+    (doi:10.1080/00268979600100761).
+    """
+
+    def __init__(self, atoms: Atoms, motion: Motion) -> None:
+        self.atoms, self.motion = atoms, motion
+        self._rng = np.random.default_rng(motion.seed)
+        self._integrator = self._build()
+
+    def _build(self) -> VelocityVerlet | Langevin | NoseHooverChainNVT:
+        motion = self.motion
+        if motion.ensemble == "nve":
+            return VelocityVerlet(self.atoms, motion.timestep)
+        if motion.ensemble == "langevin":
+            return Langevin(
+                self.atoms,
+                motion.timestep,
+                temperature_K=motion.temperature,
+                friction=motion.friction,
+                fixcm=False,
+                rng=self._rng,
+            )
+        if motion.ensemble == "nose-hoover":
+            assert motion.temperature is not None and motion.damping_time is not None, "Motion checks this"
+            return NoseHooverChainNVT(
+                self.atoms, motion.timestep, temperature_K=motion.temperature, tdamp=motion.damping_time
+            )
+        raise NotOffered(
+            "ensemble 'npt' needs an engine that integrates by itself",
+            todo="use openmm as the adapter or as the embedding's low level",
+        )
+
+    def advance(self, dt: float) -> None:
+        """Move by ``dt`` (ASE's time) in steps of at most the timestep, all of one length."""
+        steps = ceil(dt / self.motion.timestep - 1e-9)
+        size = dt / steps
+        if abs(size / self.motion.timestep - 1.0) > 1e-9:
+            if self.motion.ensemble != "nve":
+                raise CaseError(
+                    f"a thermostat cannot take {dt / self.motion.timestep:g} timesteps",
+                    todo="make the coupling window a whole multiple of timestep",
+                )
+            self._integrator.dt = size
+        else:
+            self._integrator.dt = self.motion.timestep
+        for _ in range(steps):
+            self._integrator.step()
+
+    def save(self) -> State:
+        """Return positions, momenta, cell, random numbers and thermostat."""
+        state: State = {
+            "positions": self.atoms.get_positions(),
+            "momenta": self.atoms.get_momenta(),
+            "cell": self.atoms.cell.array.copy(),
+            "rng": _to_bytes(json.dumps(self._rng.bit_generator.state)),
+        }
+        if isinstance(self._integrator, NoseHooverChainNVT):
+            chain = self._integrator._thermostat
+            state |= {"eta": chain._eta.copy(), "p_eta": chain._p_eta.copy()}
+        return state
+
+    def restore(self, state: State) -> None:
+        """Return to a state that `save` gave."""
+        self.atoms.set_cell(state["cell"])
+        self.atoms.set_positions(state["positions"], apply_constraint=False)
+        self.atoms.set_momenta(state["momenta"], apply_constraint=False)
+        self._rng.bit_generator.state = json.loads(state["rng"].tobytes())
+        self._integrator = self._build()
+        if isinstance(self._integrator, NoseHooverChainNVT):
+            chain = self._integrator._thermostat
+            chain._eta[:], chain._p_eta[:] = state["eta"], state["p_eta"]
+
+
+def _to_bytes(text: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    return np.frombuffer(text.encode(), dtype=np.uint8)

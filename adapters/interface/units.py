@@ -1,0 +1,113 @@
+"""Units: ASE's inside, text with a unit outside, one table of constants between the engines.
+
+Inside, every particle quantity is in ASE's units: eV, Å, e, amu, and ASE's time
+Å·√(amu/eV) (1 fs is 0.0982 of it). A person writes ``"0.5 fs"``; pint reads it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+from ase import units as _ase
+from pydantic import BeforeValidator, ValidationInfo
+
+from .errors import UnitError
+
+if TYPE_CHECKING:
+    from pint import UnitRegistry
+
+BOHR: float = _ase.Bohr  # Å
+HARTREE: float = _ase.Hartree  # eV
+FEMTOSECOND: float = _ase.fs  # ASE's time
+NANOMETRE = 10.0  # Å
+PICOSECOND: float = 1000.0 * _ase.fs  # ASE's time
+# 1 kJ/mol is 1 amu·nm²/ps². Taken from mechanics, not from Avogadro's constant, so that an
+# engine in kJ/mol, nm, ps and one in eV, Å follow one trajectory; the two differ by 3e-10.
+KJ_PER_MOL: float = (NANOMETRE / PICOSECOND) ** 2  # eV
+KCAL_PER_MOL: float = 4.184 * KJ_PER_MOL  # eV
+BOLTZMANN: float = _ase.kB  # eV/K
+COULOMB: float = _ase.Hartree * _ase.Bohr  # eV·Å/e², 1/(4πε₀)
+DEBYE: float = _ase.Debye  # e·Å
+
+# dimension -> the unit that is 1 inside, an example to show
+_INSIDE: dict[str, tuple[str, str]] = {
+    "length": ("angstrom", "1.5 angstrom"),
+    "energy": ("eV", "2 kcal/mol"),
+    "force": ("eV/angstrom", "0.05 eV/angstrom"),
+    "time": ("ase_time", "0.5 fs"),
+    "frequency": ("1/ase_time", "1/ps"),
+    "temperature": ("kelvin", "300 K"),
+    "pressure": ("eV/angstrom**3", "1 bar"),
+    "angle": ("radian", "60 deg"),
+    "charge": ("e", "1 e"),
+    "mass": ("dalton", "12 dalton"),
+    "spring": ("eV/angstrom**2", "10 kcal/mol/angstrom**2"),
+    "torsion": ("eV/radian**2", "100 kJ/mol/rad**2"),
+}
+
+
+@cache
+def _registry() -> UnitRegistry[float]:
+    import pint
+
+    registry: UnitRegistry[float] = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+    registry.define(f"ase_time = {1.0 / FEMTOSECOND!r} femtosecond")
+    return registry
+
+
+def quantity(text: object, dimension: str) -> float:
+    """Return ``text``, such as ``"0.5 fs"``, as a number in the unit that is 1 inside.
+
+    Molar energies (``kJ/mol``, ``kcal/mol``) are taken per particle; a bare number is
+    refused, because nobody can see its unit.
+
+    Raises:
+        UnitError: no unit, an unknown unit, or one of another dimension.
+    """
+    inside, example = _INSIDE[dimension]
+    todo = f'write the {dimension} as text with a unit, like "{example}"'
+    if not isinstance(text, str):
+        raise UnitError(f"{text!r} has no unit", todo=todo)
+    registry = _registry()
+    try:
+        value: Any = registry.Quantity(text)
+        if value.is_compatible_with(inside):
+            return float(value.to(inside).magnitude)
+        molar = inside.replace("eV", "kJ/mol")
+        if value.is_compatible_with(molar):
+            return float(value.to(molar).magnitude) * KJ_PER_MOL
+    except Exception as error:  # pint raises errors of many unrelated classes on bad text
+        raise UnitError(f"'{text}' cannot be read as a quantity", todo=todo) from error
+    found = "no unit" if value.unitless else f"the unit {value.units}"
+    raise UnitError(f"'{text}' has {found}, which is no {dimension}", todo=todo)
+
+
+def show(value: float, unit: str, dimension: str) -> str:
+    """Return an inside number as text in ``unit``, for people: ``show(t, "fs", "time")``."""
+    registry = _registry()
+    return f"{registry.Quantity(value, _INSIDE[dimension][0]).to(unit).magnitude:.6g} {unit}"
+
+
+def _reader(dimension: str) -> BeforeValidator:
+    def read(text: object, info: ValidationInfo) -> float:
+        try:
+            return quantity(text, dimension)
+        except UnitError as error:
+            raise error.at(str(info.field_name)) from error
+
+    return BeforeValidator(read)
+
+
+# For options: ``timestep: Time`` reads "0.5 fs" and is a float in ASE's time.
+Length = Annotated[float, _reader("length")]
+Energy = Annotated[float, _reader("energy")]
+Force = Annotated[float, _reader("force")]
+Time = Annotated[float, _reader("time")]
+Frequency = Annotated[float, _reader("frequency")]
+Temperature = Annotated[float, _reader("temperature")]
+Pressure = Annotated[float, _reader("pressure")]
+Angle = Annotated[float, _reader("angle")]
+Charge = Annotated[float, _reader("charge")]
+Spring = Annotated[float, _reader("spring")]
+Torsion = Annotated[float, _reader("torsion")]

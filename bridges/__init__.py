@@ -1,0 +1,1 @@
+"""Bridges: one way of joining scales per file. They know adapters only by their interface."""

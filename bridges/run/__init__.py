@@ -1,0 +1,1 @@
+"""How a case is run: read, build, loop, watch, report."""
