@@ -152,14 +152,14 @@ class ParticleAdapter(Adapter):
         )
 
     def save(self) -> State:
-        """Return the moving atoms, the integrator and what the engine remembers."""
-        motion = {f"motion/{key}": value for key, value in self._moving.save().items()}
-        return motion | {f"engine/{key}": value for key, value in self._save_engine().items()}
+        """Return the moving atoms, the integrator, the engine's last answer and what it remembers."""
+        parts = {"motion": self._moving.save(), "answer": self._moving.atoms.calc.save(), "engine": self._save_engine()}
+        return {f"{part}/{key}": value for part, state in parts.items() for key, value in state.items()}
 
     def restore(self, state: State) -> None:
         """Return to a saved state."""
         self._moving.restore(under("motion", state))
-        self._moving.atoms.calc.reset()
+        self._moving.atoms.calc.restore(self._moving.atoms, under("answer", state))
         self._restore_engine(under("engine", state))
 
     def _save_engine(self) -> State:
@@ -189,6 +189,8 @@ class ParticleAdapter(Adapter):
         if not np.isfinite(atoms.positions).all():
             i = int(np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))[0])
             raise AtomsError(f"the position of atom {i} is not finite", where=self.name)
+        if Quantity.STRESS in asked and atoms.cell.rank < 3:
+            raise AtomsError(f"{self.name} was asked for the stress of atoms without a cell")
         if self.elements is not None and (strange := set(atoms.numbers.tolist()) - self.elements):
             raise AtomsError(f"{self.name} does not know the element number {min(strange)}")
 
@@ -249,7 +251,10 @@ class ForceField(ParticleAdapter):
 
     @abstractmethod
     def host(self, atoms: Atoms, motion: Motion, extra: Potential | None = None) -> None:
-        """Like `start`, with ``extra`` added to the energy and the forces inside the engine."""
+        """Like `start`, with ``extra`` added to the energy and the forces inside the engine.
+
+        In `observe`, its energy is the component ``extra``.
+        """
 
     def start(self, atoms: Atoms, motion: Motion) -> None:
         """Take a copy of ``atoms`` as the state that `advance` moves by the engine's integrator."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from .data import Quantity, Results
+from .data import Quantity, Results, State
 
 if TYPE_CHECKING:
     from .adapter import ParticleAdapter
@@ -22,7 +23,7 @@ class AdapterCalculator(Calculator):
         super().__init__()  # type: ignore[no-untyped-call]
         self.ignored_changes = {"initial_charges", "initial_magmoms"}  # no adapter reads them
         self.adapter = adapter
-        self.implemented_properties = [q.value for q in _LIFTED if q in adapter.offers]
+        self.implemented_properties = ["free_energy", *(q.value for q in _LIFTED if q in adapter.offers)]
         self.last = Results()
 
     def calculate(
@@ -33,12 +34,32 @@ class AdapterCalculator(Calculator):
     ) -> None:
         """Compute what is asked, and forces with every energy: the drivers always want both."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
-        wanted = {Quantity(name) for name in properties or ["energy"]} | {Quantity.ENERGY}
+        wanted = {Quantity(name) for name in properties or () if name != "free_energy"} | {Quantity.ENERGY}
         if Quantity.FORCES in self.adapter.offers:
             wanted.add(Quantity.FORCES)
         self.last = self.adapter.compute(self.atoms, wanted)  # type: ignore[arg-type]  # ASE set it above
-        results: dict[str, Any] = {
-            q.value: value for q in _LIFTED if (value := getattr(self.last, q.value)) is not None
-        }
-        results["free_energy"] = results["energy"]
-        self.results = results
+        self.results = _as_ase(self.last)
+
+    def save(self) -> State:
+        """Return the last answer: an engine with a memory would not give it again bit for bit."""
+        if not self.results:
+            return {}
+        known = {q.value: np.array(value) for q in _LIFTED if (value := getattr(self.last, q.value)) is not None}
+        names, energies = list(self.last.components), list(self.last.components.values())
+        return known | {"components": np.array(energies), "component_names": np.array(names, dtype=np.str_)}
+
+    def restore(self, atoms: Atoms, state: State) -> None:
+        """Give ``atoms`` the answer that `save` returned, or none, so that they are computed again."""
+        self.reset()  # type: ignore[no-untyped-call]
+        if not state:
+            return
+        known: dict[str, Any] = {q.value: state[q.value].copy() for q in _LIFTED if q.value in state}
+        components = zip(state["component_names"].tolist(), state["components"].tolist(), strict=True)
+        self.last = Results(**known | {"energy": float(known["energy"]), "components": dict(components)})
+        self.results, self.atoms = _as_ase(self.last), atoms.copy()
+
+
+def _as_ase(found: Results) -> dict[str, Any]:
+    results = {q.value: value for q in _LIFTED if (value := getattr(found, q.value)) is not None}
+    results["free_energy"] = results["energy"]
+    return results

@@ -33,8 +33,12 @@ class Motion(Options):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if not self.timestep > 0.0:
-            raise ValueError("timestep must be above zero")
+        for key in ("timestep", "friction", "damping_time"):
+            value = getattr(self, key)
+            if value is not None and not value > 0.0:
+                raise ValueError(f"{key} must be above zero")
+        if self.temperature is not None and self.temperature < 0.0:
+            raise ValueError("temperature must not be below zero")
         wanted = {
             "nve": set[str](),
             "langevin": {"temperature", "friction"},

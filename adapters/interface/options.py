@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
+from pydantic_core import PydanticCustomError
 
-from .errors import CaseError, OptionError, ScalespanError, nearest
+from .errors import OptionError, ScalespanError, nearest
 
 
 class Options(BaseModel):
@@ -41,14 +42,24 @@ class Options(BaseModel):
             raise _sentence(cls, error, where) from error
 
 
-def _sentence(options: type[BaseModel], error: ValidationError, where: str) -> CaseError:
-    first = error.errors()[0]
+def held(error: ScalespanError) -> PydanticCustomError:
+    """Return what a field's validator raises so that pydantic adds the field's place to our own error."""
+    return PydanticCustomError("scalespan", "{sentence}", {"sentence": str(error), "error": error})
+
+
+def _sentence(options: type[BaseModel], error: ValidationError, where: str) -> ScalespanError:
+    found = error.errors()
+    # A misspelt key is also a missing one; the key that was typed says more.
+    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = _fields_at(options, first["loc"][:-1])
         return OptionError(f"unknown key '{key}'", where=where, todo=nearest(str(first["loc"][-1]), known))
     if first["type"] == "missing":
         return OptionError(f"the key '{key}' is missing", where=where, todo=f"add {key} = …")
+    if first["type"] == "scalespan":
+        ours: ScalespanError = first["ctx"]["error"]
+        return ours.at(key).at(where)
     message = first["msg"].removeprefix("Value error, ")
     place = f"'{key}' " if key else ""
     given = "" if first["type"] == "value_error" else f" (given: {first['input']!r})"
@@ -57,17 +68,23 @@ def _sentence(options: type[BaseModel], error: ValidationError, where: str) -> C
 
 def _fields_at(options: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     for part in place:
-        annotation = options.model_fields[str(part)].annotation if str(part) in options.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            options = annotation
+        field = options.model_fields.get(str(part))
+        options = options if field is None else _model_in(field.annotation) or options
     return list(options.model_fields)
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Return the model in an annotation such as ``list[Model]`` or ``Model | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for each in get_args(annotation) if (model := _model_in(each))), None)
 
 
 def _existing(path: Path, info: ValidationInfo) -> Path:
     folder = (info.context or {}).get("folder")
     full = path if path.is_absolute() or folder is None else Path(folder) / path
     if not full.exists():
-        raise OptionError(f"the file {full} does not exist", where=str(info.field_name), todo="correct the path")
+        raise held(OptionError(f"the file {full} does not exist", todo="correct the path"))
     return full
 
 

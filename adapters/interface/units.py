@@ -7,12 +7,14 @@ Inside, every particle quantity is in ASE's units: eV, Å, e, amu, and ASE's tim
 from __future__ import annotations
 
 from functools import cache
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ase import units as _ase
-from pydantic import BeforeValidator, ValidationInfo
+from pydantic import BeforeValidator
 
 from .errors import UnitError
+from .options import held
 
 if TYPE_CHECKING:
     from pint import UnitRegistry
@@ -69,18 +71,21 @@ def quantity(text: object, dimension: str) -> float:
     todo = f'write the {dimension} as text with a unit, like "{example}"'
     if not isinstance(text, str):
         raise UnitError(f"{text!r} has no unit", todo=todo)
-    registry = _registry()
     try:
-        value: Any = registry.Quantity(text)
-        if value.is_compatible_with(inside):
-            return float(value.to(inside).magnitude)
-        molar = inside.replace("eV", "kJ/mol")
-        if value.is_compatible_with(molar):
-            return float(value.to(molar).magnitude) * KJ_PER_MOL
+        value: Any = _registry().Quantity(text)
+        finite = isfinite(value.magnitude)
     except Exception as error:  # pint raises errors of many unrelated classes on bad text
         raise UnitError(f"'{text}' cannot be read as a quantity", todo=todo) from error
-    found = "no unit" if value.unitless else f"the unit {value.units}"
-    raise UnitError(f"'{text}' has {found}, which is no {dimension}", todo=todo)
+    if not finite:
+        raise UnitError(f"'{text}' is not finite", todo=todo)
+    if value.unitless:  # of an angle too: "60" could be degrees
+        raise UnitError(f"'{text}' has no unit", todo=todo)
+    if value.is_compatible_with(inside):
+        return float(value.to(inside).magnitude)
+    molar = inside.replace("eV", "kJ/mol")
+    if value.is_compatible_with(molar):
+        return float(value.to(molar).magnitude) * KJ_PER_MOL
+    raise UnitError(f"'{text}' has the unit {value.units}, which is no {dimension}", todo=todo)
 
 
 def show(value: float, unit: str, dimension: str) -> str:
@@ -89,12 +94,32 @@ def show(value: float, unit: str, dimension: str) -> str:
     return f"{registry.Quantity(value, _INSIDE[dimension][0]).to(unit).magnitude:.6g} {unit}"
 
 
+def convert(value: float, unit: str, to: str) -> float:
+    """Return a number in ``unit`` as a number in ``to``; molar quantities are taken per particle.
+
+    Raises:
+        UnitError: an unknown unit, or two units of different dimensions.
+    """
+    registry = _registry()
+    per_mole = registry.Quantity(1.0, "kJ").to("eV") / registry.Quantity(KJ_PER_MOL, "eV") / registry.Quantity("mol")
+    try:
+        given: Any = registry.Quantity(value, unit)
+        for scaled in (given, given * per_mole, given / per_mole):
+            if scaled.is_compatible_with(to):
+                return float(scaled.to(to).magnitude)
+    except UnitError:
+        raise
+    except Exception as error:  # pint raises errors of many unrelated classes on bad text
+        raise UnitError(f"'{unit}' or '{to}' cannot be read as a unit", todo='write it like "kJ/mol"') from error
+    raise UnitError(f"'{unit}' cannot be converted to '{to}': the dimensions differ")
+
+
 def _reader(dimension: str) -> BeforeValidator:
-    def read(text: object, info: ValidationInfo) -> float:
+    def read(text: object) -> float:
         try:
             return quantity(text, dimension)
         except UnitError as error:
-            raise error.at(str(info.field_name)) from error
+            raise held(error) from error
 
     return BeforeValidator(read)
 
@@ -109,5 +134,6 @@ Temperature = Annotated[float, _reader("temperature")]
 Pressure = Annotated[float, _reader("pressure")]
 Angle = Annotated[float, _reader("angle")]
 Charge = Annotated[float, _reader("charge")]
+Mass = Annotated[float, _reader("mass")]
 Spring = Annotated[float, _reader("spring")]
 Torsion = Annotated[float, _reader("torsion")]
