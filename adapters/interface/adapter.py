@@ -113,6 +113,10 @@ class ParticleAdapter(Adapter):
         """Return what a person should see before running; raise what makes running wrong."""
         return []
 
+    def focus(self, atoms: Atoms) -> Indices:
+        """Return the atoms that a picture should bring out, such as an embedding's region; none by default."""
+        return np.zeros(0, dtype=np.int64)
+
     def start(self, atoms: Atoms, motion: Motion) -> None:
         """Take a copy of ``atoms``, with their momenta, as the state that `advance` moves.
 

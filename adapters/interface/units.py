@@ -55,6 +55,9 @@ def _registry() -> UnitRegistry[float]:
 
     registry: UnitRegistry[float] = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
     registry.define(f"ase_time = {1.0 / FEMTOSECOND!r} femtosecond")
+    # pint's own are of another CODATA year: 8e-9 apart, 1e-6 hartree in the energy of a molecule.
+    registry.define(f"hartree = {HARTREE!r} electron_volt = E_h")
+    registry.define(f"bohr = {BOHR!r} angstrom = a_0")
     return registry
 
 

@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from scalespan.adapters.interface import ADAPTERS, Adapter, OptionError, Registry, nearest
+from scalespan.adapters.interface import (
+    ADAPTERS,
+    Adapter,
+    EngineMissing,
+    OptionError,
+    Registry,
+    ScalespanError,
+    nearest,
+)
 
 BRIDGES = Registry("scalespan.bridges")
 
@@ -22,22 +30,42 @@ def build(table: Mapping[str, Any], *, where: str, folder: Path | None = None) -
 
     Raises:
         OptionError: no ``use``, or a name that neither adapters nor bridges know.
+        EngineMissing: an engine that is not installed.
+        CaseError: options that do not fit each other or their files.
     """
     if "use" not in table:
         raise OptionError(
             "the key 'use' is missing", where=where, todo='add use = "NAME" (scalespan list shows the names)'
         )
-    name = table["use"]
+    name = str(table["use"])
     options = {key: value for key, value in table.items() if key != "use"}
-    bridges = set(BRIDGES.names())
-    if name not in bridges and name not in ADAPTERS.names(folder):
-        known = bridges | set(ADAPTERS.names())
-        raise OptionError(f"nothing is called '{name}'", where=where, todo=nearest(str(name), known))
-    found = BRIDGES.find(name) if name in bridges else ADAPTERS.find(name, folder)
-    parts: dict[str, Adapter] = {}
-    for part in getattr(found, "parts", ()):
-        if part in options:
-            parts[part] = build(options.pop(part), where=f"{where}.{part}", folder=folder)
+    try:
+        found = _find(name, folder)
+        tables = _take_parts(name, getattr(found, "parts", ()), options)
+    except (OptionError, EngineMissing) as error:
+        raise error.at(where) from error
+    parts = {part: build(table, where=f"{where}.{part}", folder=folder) for part, table in tables.items()}
     read = found.Options.read(options, where=where, folder=folder)
     maker: Maker = found
-    return maker(read, **parts)
+    try:
+        return maker(read, **parts)
+    except ScalespanError as error:
+        raise error.at(where) from error
+
+
+def _find(name: str, folder: Path | None) -> type[Adapter]:
+    bridges = set(BRIDGES.names())
+    if name in bridges:
+        return BRIDGES.find(name)
+    if name not in ADAPTERS.names(folder):
+        raise OptionError(f"nothing is called '{name}'", todo=nearest(name, bridges | set(ADAPTERS.names())))
+    return ADAPTERS.find(name, folder)
+
+
+def _take_parts(name: str, parts: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """Move the tables of ``parts`` out of ``options``; a table with ``use`` that is no part is refused."""
+    for key, value in options.items():
+        if isinstance(value, Mapping) and "use" in value and key not in parts:
+            todo = nearest(key, parts) if parts else "only a bridge has parts, such as embedding"
+            raise OptionError(f"'{name}' has no part '{key}'", todo=todo)
+    return {part: options.pop(part) for part in parts if part in options}

@@ -1,0 +1,155 @@
+"""Optimisers: ASE's and geomeTRIC, step by step, with their memory for a restart."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from ase import Atoms
+from ase.constraints import FixAtoms
+from ase.io.jsonio import encode
+from ase.optimize import BFGS, FIRE, LBFGS, BFGSLineSearch
+from pydantic import Field
+
+from scalespan.adapters.interface import Array, EngineFailed, EngineMissing, NotOffered, Options, State
+from scalespan.adapters.interface.units import BOHR, HARTREE, Force
+
+_ASE = {"bfgs": BFGS, "bfgs-line-search": BFGSLineSearch, "lbfgs": LBFGS, "fire": FIRE}
+
+# Hears of each geometry that has been computed, with the number of steps made and what the
+# optimiser remembers, to be called only where it is to be saved.
+Heard = Callable[[int, Callable[[], State]], None]
+
+
+class Relax(Options):
+    """How to find the nearest minimum."""
+
+    optimiser: Literal["bfgs", "bfgs-line-search", "lbfgs", "fire", "geometric"] = "lbfgs"
+    fmax: Force  # the longest force on an atom that moves, at the end
+    max_steps: int = Field(default=500, gt=0)
+
+    def to_minimum(self, atoms: Atoms, heard: Heard, memory: State | None = None) -> bool:
+        """Move ``atoms``, which carry a calculator and constraints, downhill; return whether `fmax` was reached.
+
+        Args:
+            atoms: moved in place.
+            heard: called for every step, the start included unless there is a memory.
+            memory: what ``heard`` was given when the optimiser was interrupted here.
+
+        Raises:
+            EngineMissing: no geomeTRIC.
+            EngineFailed: the optimiser gave up.
+        """
+        if self.optimiser == "geometric":
+            _geometric(self, atoms, heard)
+        else:
+            _ase(self, atoms, heard, memory)
+        return longest_force(atoms) <= self.fmax
+
+
+def longest_force(atoms: Atoms) -> float:
+    """Return the longest force (eV/Å) on an atom, constraints applied."""
+    return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+
+
+def _ase(relax: Relax, atoms: Atoms, heard: Heard, memory: State | None) -> None:
+    done = int(memory["steps"]) if memory else 0
+    optimiser = _remembering(relax, atoms, memory)
+    kept: dict[str, Any] = {}
+    optimiser.dump = lambda data: kept.update(data=data)  # ASE would write a file at each step
+
+    def save() -> State:
+        text = encode(kept["data"]) if kept else ""
+        return {"steps": np.array(done + optimiser.nsteps), "optimiser": np.frombuffer(text.encode(), np.uint8)}
+
+    for _ in optimiser.irun(fmax=relax.fmax, steps=relax.max_steps - done):
+        if optimiser.nsteps > 0 or memory is None:
+            heard(done + optimiser.nsteps, save)
+
+
+def _remembering(relax: Relax, atoms: Atoms, memory: State | None) -> Any:
+    make = _ASE[relax.optimiser]
+    if memory is None or not memory["optimiser"].size:
+        return make(atoms, logfile=None)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "optimiser.json"
+        file.write_bytes(memory["optimiser"].tobytes())
+        return make(atoms, logfile=None, restart=file)
+
+
+def _geometric(relax: Relax, atoms: Atoms, heard: Heard) -> None:
+    """Let geomeTRIC (doi:10.1063/1.4952956) move the atoms in its own coordinates.
+
+    It sees only the atoms that move, so that frozen ones stay exactly and cost nothing.
+    """
+    try:
+        from geometric.errors import Error, GeomOptNotConvergedError
+        from geometric.internal import DelocalizedInternalCoordinates
+        from geometric.optimize import Optimize
+        from geometric.params import OptParams
+    except ModuleNotFoundError as error:
+        raise EngineMissing.named("geometric", "pip install 'scalespan[optimise]'") from error
+    moving = _moving(atoms)
+    molecule, engine = _engine(atoms, moving, heard)
+    force = relax.fmax * BOHR / HARTREE
+    parameters = OptParams(
+        convergence_gmax=force,
+        convergence_grms=force,
+        convergence_energy=np.inf,
+        convergence_drms=np.inf,
+        convergence_dmax=np.inf,
+        maxiter=relax.max_steps,
+        subfrctor=0,  # the atoms may feel frozen ones, or a field
+    )
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            internal = DelocalizedInternalCoordinates(molecule, build=True, connect=False, addcart=False)
+            start = molecule.xyzs[0].flatten() / BOHR
+            path = Optimize(start, molecule, internal, engine, folder, parameters, print_info=False)
+            atoms.positions[moving] = path.xyzs[-1]
+    except GeomOptNotConvergedError:
+        return  # the forces tell
+    except (Error, RuntimeError, np.linalg.LinAlgError) as error:  # it raises bare RuntimeErrors, too
+        raise EngineFailed(f"geomeTRIC gave up: {error}", todo="try another optimiser, such as lbfgs") from error
+
+
+def _engine(atoms: Atoms, moving: list[int], heard: Heard) -> tuple[Any, Any]:
+    from geometric.ase_engine import EngineASE
+    from geometric.molecule import Molecule
+
+    class Listening(EngineASE):  # type: ignore[misc]  # geomeTRIC is untyped
+        """Moves our atoms, with their cell, and tells of each evaluation."""
+
+        evaluations = -1
+
+        def update_atoms(self, coords: Array) -> None:
+            atoms.positions[moving] = coords.reshape(-1, 3) * BOHR
+
+        def calc_new(self, coords: Array, dirname: str) -> dict[str, Any]:
+            self.update_atoms(coords)
+            energy, forces = atoms.get_potential_energy(), atoms.get_forces(apply_constraint=False)
+            self.evaluations += 1
+            heard(self.evaluations, dict)
+            return {"energy": energy / HARTREE, "gradient": -forces[moving].flatten() * BOHR / HARTREE}
+
+    logging.getLogger("geometric.nifty").setLevel(logging.WARNING)  # its own steps, in colour
+    molecule = Molecule()
+    molecule.elem = [atoms.symbols[i] for i in moving]
+    molecule.xyzs = [atoms.positions[moving]]
+    molecule.comms = [""]
+    molecule.build_topology()
+    return molecule, Listening(molecule, atoms.calc)
+
+
+def _moving(atoms: Atoms) -> list[int]:
+    if any(not isinstance(each, FixAtoms) for each in atoms.constraints):
+        raise NotOffered("geomeTRIC takes only frozen atoms here", todo="use one of ASE's optimisers")
+    frozen = {int(i) for each in atoms.constraints for i in each.get_indices()}
+    moving = [i for i in range(len(atoms)) if i not in frozen]
+    if len(moving) < 2:
+        raise NotOffered("geomeTRIC needs at least two atoms that move", todo="use one of ASE's optimisers")
+    return moving
