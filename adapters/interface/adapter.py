@@ -73,6 +73,7 @@ class ParticleAdapter(Adapter):
     offers: frozenset[Quantity] = frozenset({Quantity.ENERGY, Quantity.FORCES})
     conservative: bool = True  # False: the forces are not the gradient of the energy
     elements: frozenset[int] | None = None  # atomic numbers that can be taken; None: all
+    total_charge: int | None = None  # e, of all atoms; None: not for the adapter to say
     _motion: AseMotion | None = None
 
     @final

@@ -32,7 +32,7 @@ from ..interface import (
 )
 from .cells import frame_of
 from .contexts import Evaluator, components_of, create
-from .counting import count
+from .counting import Census
 from .dynamics import Dynamics
 from .inputs import load, of_openmm
 from .model import Model, cutoff_of, nonbonded_of
@@ -67,6 +67,7 @@ class OpenMMAdapter(ForceField):
         self._names = components_of(model.system)
         self._still: Evaluator | None = None
         self._dynamics: Dynamics | None = None
+        self._census: Census | None = None
         self._periodic, self._cutoff = model.cell is not None, cutoff_of(model.system)
 
     @classmethod
@@ -137,7 +138,9 @@ class OpenMMAdapter(ForceField):
 
     def terms(self, region: Indices) -> Mapping[str, TermCount]:
         """Count the terms that the system holds; restraints are not among them."""
-        return count(take_apart(self.model.system), len(self.model), self._region(region))
+        if self._census is None:
+            self._census = Census(take_apart(self.model.system), len(self.model))
+        return self._census.count(self._region(region))
 
     def select(self, region: Indices, part: Part, charges: Array | None = None) -> OpenMMAdapter:
         """Return a force field with part of the terms; the page of `selection` says how each is split.

@@ -22,6 +22,7 @@ with EngineImport("openmm", install="pip install 'scalespan[openmm]'") as engine
 log = logging.getLogger(__name__)
 
 FORCE_UNIT = KJ_PER_MOL / NANOMETRE  # eV/Å in a kJ/mol/nm
+FAR = 1e6  # nm; the mesh of the Reference platform would be left, and the process with it
 EXTRA = "extra"  # the component of someone else's potential
 _GPU = {"CUDA", "OpenCL", "HIP"}
 _ABLE = {"single": {"CPU", *_GPU}, "mixed": _GPU, "double": {"Reference", *_GPU}}
@@ -133,7 +134,7 @@ class Evaluator:
         """Set positions (n, 3) Å and cell (3, 3) Å; virtual sites go where their atoms put them.
 
         Raises:
-            AtomsError: a cell that OpenMM refuses, or one turned against position restraints.
+            AtomsError: a cell that OpenMM refuses, or one turned against position restraints; an atom too far away.
         """
         if frame.rotation is not None and any(
             isinstance(force, openmm.CustomExternalForce) for force in self.model.system.getForces()
@@ -143,6 +144,8 @@ class Evaluator:
                 where="openmm",
                 todo="turn the atoms so that a is along x and b in the x-y plane",
             )
+        if len(positions) and np.abs(positions).max() > FAR * NANOMETRE:
+            raise AtomsError("an atom is too far away for OpenMM", where="openmm", todo="look at the positions")
         self.frame = frame
         with asking("take the atoms"):
             if cell is not None:

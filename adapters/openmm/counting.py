@@ -37,93 +37,87 @@ def class_of(kind: str, name: str) -> str:
     return "nonbonded" if name == PAIRS else classes.get(kind, name)
 
 
-class Counter:
-    """Adds up terms by class, split by a region."""
-
-    def __init__(self, n: int, region: Indices) -> None:
-        self.inside: Mask = np.zeros(n, dtype=bool)
-        self.inside[region] = True
-        self.counts: dict[str, list[int]] = {name: [0, 0, 0] for name in ("bond", "angle", "torsion", "1-4")}
-        self.counts |= {"Coulomb": [0, 0, 0], "dispersion": [0, 0, 0]}
-
-    def result(self) -> dict[str, TermCount]:
-        """Return the counts."""
-        return {name: TermCount(*numbers) for name, numbers in self.counts.items()}
-
-    def add(self, name: str, atoms: list[int]) -> None:
-        """Count one term."""
-        within = int(self.inside[atoms].sum())
-        place = 0 if within == len(atoms) else 2 if within == 0 else 1
-        self.counts.setdefault(name, [0, 0, 0])[place] += 1
-
-    def add_pairs(self, name: str, members: Mask, apart: Indices) -> None:
-        """Count all pairs of ``members`` (n,) but those of ``apart`` (m, 2)."""
-        both = members[apart].all(axis=1)
-        a = int((members & self.inside).sum())
-        b = int(members.sum()) - a
-        numbers = [a * (a - 1) // 2, a * b, b * (b - 1) // 2]
-        taken = self.inside[apart[both]].sum(axis=1)
-        for place, within in enumerate((2, 1, 0)):
-            numbers[place] -= int((taken == within).sum())
-        total = self.counts.setdefault(name, [0, 0, 0])
-        self.counts[name] = [old + new for old, new in zip(total, numbers, strict=True)]
-
-
-def count(root: Element, n: int, region: Indices) -> dict[str, TermCount]:
-    """Return the terms of a system by class; restraints are not terms of the force field.
+class Census:
+    """The terms of a system by class, read once and counted for any region; restraints are not among them.
 
     A nonbonded pair counts whatever its distance.
     """
-    counter = Counter(n, region)
-    for force in forces_in(root):
+
+    def __init__(self, root: Element, n: int) -> None:
+        self._n = n
+        self._terms: list[tuple[str, Indices]] = []  # class, atoms (m, k)
+        self._pairs: list[tuple[str, Mask, Indices]] = []  # class, members (n,), all pairs of them but those (m, 2)
+        self._whole: list[str] = []  # forces that cannot be split: one term of everyone
+        for force in forces_in(root):
+            if not force.attrib["name"].startswith(RESTRAINT):
+                self._read(force)
+
+    def _read(self, force: Element) -> None:
         kind, name = force.attrib["type"], force.attrib["name"]
-        if name.startswith(RESTRAINT):
-            continue
         if name == PAIRS:
-            _count_region_pairs(counter, force)
+            self._read_region_pairs(force)
         elif kind in SECTIONS:
-            for _, atoms in terms_in(force):
-                counter.add(class_of(kind, name), atoms)
+            self._terms.append((class_of(kind, name), _stack([atoms for _, atoms in terms_in(force)])))
         elif kind == "NonbondedForce":
-            _count_nonbonded(counter, force)
+            self._read_nonbonded(force)
         elif kind == "CustomNonbondedForce":
-            _count_custom(counter, force)
+            self._read_custom(force)
         else:
-            counter.counts.setdefault(name, [0, 0, 1])  # a force that cannot be split is one term of everyone
-    return counter.result()
+            self._whole.append(name)
+
+    def _read_region_pairs(self, force: Element) -> None:
+        for name, value in (("Coulomb", "param1"), ("dispersion", "param3")):
+            atoms = [atoms for term, atoms in terms_in(force) if float(term.attrib[value])]
+            self._terms.append((name, _stack(atoms)))
+
+    def _read_nonbonded(self, force: Element) -> None:
+        pairs = read_pairs(force)
+        self._pairs.append(("Coulomb", pairs.charges != 0.0, pairs.exceptions))
+        self._pairs.append(("dispersion", pairs.epsilons != 0.0, pairs.exceptions))
+        kept = (pairs.exception_values[:, [0, 2]] != 0.0).any(axis=1)
+        self._terms.append(("1-4", pairs.exceptions[kept]))
+
+    def _read_custom(self, force: Element) -> None:
+        """A CustomNonbondedForce is dispersion if it is a power law, else it counts under its name."""
+        name = "dispersion" if "r^6" in force.attrib["energy"] else force.attrib["name"]
+        apart = _stack([[int(each.attrib["p1"]), int(each.attrib["p2"])] for each in section(force, "Exclusions")])
+        groups = [
+            [[int(p.attrib["index"]) for p in each] for each in group] for group in section(force, "InteractionGroups")
+        ]
+        if not groups:
+            self._pairs.append((name, np.ones(self._n, dtype=bool), apart))
+            return
+        found = {(min(i, j), max(i, j)) for first, second in groups for i in first for j in second if i != j}
+        found -= {(min(i, j), max(i, j)) for i, j in apart.tolist()}
+        self._terms.append((name, _stack([list(pair) for pair in found])))
+
+    def count(self, region: Indices) -> dict[str, TermCount]:
+        """Return the counts by class for ``region`` (k,)."""
+        inside: Mask = np.zeros(self._n, dtype=bool)
+        inside[region] = True
+        found = {name: np.zeros(3, dtype=np.int64) for name in _ALWAYS}
+        for name, atoms in self._terms:
+            found[name] = found.get(name, 0) + _split(atoms, inside)
+        for name, members, apart in self._pairs:
+            a = int((members & inside).sum())
+            b = int(members.sum()) - a
+            both = apart[members[apart].all(axis=1)]
+            every = np.array([a * (a - 1) // 2, a * b, b * (b - 1) // 2])
+            found[name] = found.get(name, 0) + every - _split(both, inside)
+        for name in self._whole:
+            found[name] = found.get(name, 0) + np.array([0, 0, 1])
+        return {name: TermCount(*numbers.tolist()) for name, numbers in found.items()}
 
 
-def _count_region_pairs(counter: Counter, force: Element) -> None:
-    for term, atoms in terms_in(force):
-        if float(term.attrib["param1"]):
-            counter.add("Coulomb", atoms)
-        if float(term.attrib["param3"]):
-            counter.add("dispersion", atoms)
+_ALWAYS = ("bond", "angle", "torsion", "1-4", "Coulomb", "dispersion")
 
 
-def _count_nonbonded(counter: Counter, force: Element) -> None:
-    pairs = read_pairs(force)
-    if pairs.charges.any():
-        counter.add_pairs("Coulomb", pairs.charges != 0.0, pairs.exceptions)
-    if pairs.epsilons.any():
-        counter.add_pairs("dispersion", pairs.epsilons != 0.0, pairs.exceptions)
-    for atoms, (qq, _, epsilon) in zip(pairs.exceptions.tolist(), pairs.exception_values.tolist(), strict=True):
-        if qq or epsilon:
-            counter.add("1-4", atoms)
+def _stack(terms: list[list[int]]) -> Indices:
+    return np.array(terms, dtype=np.int64).reshape(len(terms), -1 if terms else 2)
 
 
-def _count_custom(counter: Counter, force: Element) -> None:
-    """Count the pairs of a CustomNonbondedForce: dispersion if it is a power law, else under its name."""
-    name = "dispersion" if "r^6" in force.attrib["energy"] else force.attrib["name"]
-    n = len(counter.inside)
-    listed = [[int(each.attrib["p1"]), int(each.attrib["p2"])] for each in section(force, "Exclusions")]
-    apart = np.array(listed, dtype=np.int64).reshape(-1, 2)
-    listed_groups = section(force, "InteractionGroups")
-    groups = [[[int(p.attrib["index"]) for p in each] for each in group] for group in listed_groups]
-    if not groups:
-        counter.add_pairs(name, np.ones(n, dtype=bool), apart)
-        return
-    excluded = {frozenset(pair) for pair in apart.tolist()}
-    pairs = {frozenset((i, j)) for first, second in groups for i in first for j in second if i != j} - excluded
-    for pair in pairs:
-        counter.add(name, list(pair))
+def _split(atoms: Indices, inside: Mask) -> npt.NDArray[np.int64]:
+    """Return how many of the terms (m, k) are inside, across and outside."""
+    within = inside[atoms].sum(axis=1)
+    whole, none = int((within == atoms.shape[1]).sum()), int((within == 0).sum())
+    return np.array([whole, len(atoms) - whole - none, none], dtype=np.int64)

@@ -25,7 +25,7 @@ from ..interface import (
 from ..interface.units import BOLTZMANN, KJ_PER_MOL, NANOMETRE, PICOSECOND
 from .barostat import Barostat, attempt
 from .cells import frame_of
-from .contexts import EXTRA, Evaluator, asking, components_of, create
+from .contexts import EXTRA, FAR, Evaluator, asking, components_of, create
 from .hosted import HostedPotential
 from .model import Model, cutoff_of
 from .options import OpenMMSettings
@@ -34,7 +34,6 @@ with EngineImport("openmm", install="pip install 'scalespan[openmm]'") as engine
     import openmm
 
 _TOLERANCE = 1e-6  # of constraints, relative
-_FAR = 1e6  # nm
 
 
 class Dynamics:
@@ -173,7 +172,7 @@ class Dynamics:
         for _ in range(steps):
             self._integrator.step(1)
             places = self._context.getState(positions=True).getPositions(asNumpy=True)._value
-            if not np.abs(places).max() < _FAR:  # the mesh of this platform would be left, and the process with it
+            if not np.abs(places).max() < FAR:
                 raise openmm.OpenMMException("Particle coordinate is NaN or far away")
 
     def _try_box(self, barostat: Barostat) -> None:

@@ -72,6 +72,7 @@ class PySCFAdapter(ParticleAdapter):
         engine.need()
         method.check_functional(options)
         self.options = options
+        self.total_charge = options.charge
         self._history = History()
         self._mf: Any = None
         self._warned: set[int] = set()

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from pyscf import gto, lib
+from scipy.linalg import block_diag
 
 from ..interface import Array
 
@@ -122,7 +123,7 @@ class FarField:
         shells = (*every, *mine, *centre) if slopes else (*mine, *every, *centre)
         # Without libcint's optimiser: it tabulates every triple of angular momenta up to L before it starts.
         found: Array = gto.moleintor.getints3c(name, *joined, shells, 3 if slopes else 1, cintopt=lib.c_null_ptr())
-        return found
+        return found @ _spherical(self.order) if mol.cart else found
 
     def _atoms(self) -> list[tuple[int, slice]]:
         return [(a, slice(first, last)) for a, (_, _, first, last) in enumerate(self._slices) if last > first]
@@ -160,6 +161,14 @@ def _raising(order: int) -> Array:
             mine, above = slice(n**2, (n + 1) ** 2), slice((n + 1) ** 2, (n + 2) ** 2)
             found[axis, mine, above] = np.linalg.lstsq(raised[:, above], wanted[:, mine])[0].T
     return found
+
+
+@cache
+def _spherical(order: int) -> Array:
+    """Return the solid harmonics in Cartesian monomials, which is what libcint gives beside Cartesian functions."""
+    parts = [gto.cart2sph(degree, normalized="sp") for degree in range(order + 1)]
+    whole: Array = block_diag(*parts)
+    return whole
 
 
 def _harmonics(centre: Array, order: int, irregular: bool = False) -> Any:

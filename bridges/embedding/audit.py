@@ -143,24 +143,18 @@ def _charges(layout: Layout, view: View, options: ChargeOptions) -> Table:
     sites, low = layout.sites, layout.charges_of_low
     assert sites is not None and low is not None
     inside = float(layout.topology.charges[layout.region].sum())
-    total = float(layout.topology.charges.sum())
+    total, over = float(layout.topology.charges.sum()), left_over(layout.topology, layout.region, options)
     rows = (
         ("all atoms, force field", f"{total:+.4f} e"),
-        (
-            "region, force field",
-            f"{inside:+.4f} e (left over beyond its charge: {left_over(layout.topology, layout.region, options):+.4f} e)",
-        ),
+        ("region, force field", f"{inside:+.4f} e (left over beyond its charge: {over:+.4f} e)"),
         ("region, in the low level now", f"{low[layout.region].sum():+.4f} e"),
         ("outside, force field", f"{total - inside:+.4f} e"),
         ("outside, as the high level feels it", f"{sites.charges.sum():+.4f} e on {len(sites)} sites"),
         ("of these in sight now", f"{view.charges.charges.sum():+.4f} e on {len(view.charges)} sites"),
     )
-    if layout.edge is not None:
-        reach = (
-            f"groups fade from {layout.edge.inner:.2f} to {layout.edge.outer:.2f} Å from the nearest atom of the region"
-        )
-    else:
-        reach = "all charges act"
+    edge, reach = layout.edge, "All charges act."
+    if edge is not None:
+        reach = f"Groups fade from {edge.inner:.2f} to {edge.outer:.2f} Å between their centres and the region's atoms."
     return Table("Charges", ("charge of", "is"), rows, reach)
 
 

@@ -30,6 +30,7 @@ from scalespan.adapters.interface import Array, BoundaryError, ChargeError, Indi
 from .boundary import Cut, label
 from .options import ChargeOptions
 
+_OFF_BY_ONE = 0.5  # e; more than this is no leftover of a cut but another molecule
 WHOLE = 1e-4  # e; charges of a force field file add up to an integer this well
 
 
@@ -93,17 +94,28 @@ def place_charges(topology: Topology, region: Indices, cuts: Sequence[Cut], opti
     """
     draft = _begin(topology, region, cuts)
     leftover = left_over(topology, region, options)
+    if options.leftover == "refuse":
+        _refuse_leftover(leftover, topology, region, options)
     if options.scheme.startswith("balanced-"):
         _balance(draft, leftover)
-    elif abs(leftover) > WHOLE and options.leftover == "refuse":
-        raise ChargeError(
-            f"the charges of the region add up to {topology.charges[region].sum():+.4f} e, which is "
-            + ("no integer" if options.region_charge is None else f"not {options.region_charge:+d}"),
-            where="charges",
-            todo='choose a region of whole charge groups, scheme = "balanced-RCD", or leftover = "keep"',
-        )
     _move(draft, options)
     return _assemble(draft, options)
+
+
+def _refuse_leftover(leftover: float, topology: Topology, region: Indices, options: ChargeOptions) -> None:
+    balanced = options.scheme.startswith("balanced-")
+    if abs(leftover) <= (_OFF_BY_ONE if balanced else WHOLE):
+        return
+    is_not = "no integer" if options.region_charge is None else f"not the high level's {options.region_charge:+d}"
+    if abs(leftover) > _OFF_BY_ONE:
+        todo = 'correct the high level\'s charge, or choose leftover = "keep"'
+    else:
+        todo = 'choose a region of whole charge groups, scheme = "balanced-RCD", or leftover = "keep"'
+    raise ChargeError(
+        f"the charges of the region add up to {topology.charges[region].sum():+.4f} e, which is {is_not}",
+        where="charges",
+        todo=todo,
+    )
 
 
 def left_over(topology: Topology, region: Indices, options: ChargeOptions) -> float:

@@ -83,8 +83,8 @@ class Embedding(ParticleAdapter):
         A force field as the low level brings the atoms, and the region is found among them at once; else it is
         found among the first atoms that come, with bonds guessed from their distances.
         """
-        self.options = options
         self.low, self.high = _level(low, "low"), _level(high, "high")
+        self.options = _with_charge(options, self.high.total_charge)
         self.model = None if model is None else _level(model, "model")
         self._scheme = scheme_of(options, self.low, self.model)
         self._check_high()
@@ -326,3 +326,11 @@ def _level(level: object, name: str) -> ParticleAdapter:
     if not isinstance(level, ParticleAdapter):
         raise OptionError(f"'{name}' is no adapter of atoms", where="embedding")
     return level
+
+
+def _with_charge(options: EmbeddingOptions, charge: int | None) -> EmbeddingOptions:
+    """Return the options with the high level's own charge, where it has one and they name none."""
+    if charge is None or options.charges.region_charge is not None:
+        return options
+    charges = options.charges.model_copy(update={"region_charge": charge})
+    return options.model_copy(update={"charges": charges})

@@ -68,7 +68,7 @@ class ChargeOptions(Options):
 
     scheme: ChargeScheme = "RCD"  # at cut bonds; see charges.py
     spread: float = Field(default=0.05, gt=0.0, lt=0.5)  # CS: the pair sits at M2 ± spread (M2 − M1)
-    region_charge: int | None = None  # of the high level, for balanced schemes; None: the force field's, rounded
+    region_charge: int | None = None  # e, of the high level; None: its own, or else the force field's, rounded
     leftover: Literal["refuse", "keep"] = "refuse"  # when the region's charges add up to no integer
     gaussian_radius: Length | None = None  # one 1/e radius for all; none of the three: point charges
     gaussian_radii: dict[str, Length] | None = None  # per element

@@ -16,10 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from scipy.spatial import cKDTree
 
 from scalespan.adapters.interface import Array, Indices
 
-_AROUND = 8.0  # Å of the surroundings that are shown
+_AROUND = 6.0  # Å of the surroundings that are shown
 _MOST = 2500  # atoms drawn at most, the nearest ones
 _LAYERS = 30  # of depth: what is nearer covers what is farther
 _WIDTH = 6.4  # inches at most
@@ -31,7 +32,7 @@ class _Scene:
     """What is drawn, x and y on the paper, z towards the eye."""
 
     numbers: Indices  # (n,)
-    places: Array  # (n, 3) Å
+    places: Array  # (n, 3) Å, in the order in which they are drawn
     inside: Indices  # (n,) whether each is of the region
     bonds: Indices  # (k, 2)
 
@@ -39,7 +40,7 @@ class _Scene:
 def picture(atoms: Atoms, region: Sequence[int]) -> tuple[bytes, int]:
     """Return a PNG, and its width on a page in CSS's pixels, seen along the thinnest direction.
 
-    With a region it shows the region and what is within 8 Å of it; without, all atoms.
+    With a region it shows the region and what is within 6 Å of it; without, all atoms.
     """
     scene = _scene(atoms, np.asarray(region, dtype=np.int64))
     low, high = scene.places.min(axis=0) - 0.9, scene.places.max(axis=0) + 0.9
@@ -65,14 +66,24 @@ def _scene(atoms: Atoms, region: Indices) -> _Scene:
     inside[region] = 1
     away = _around(atoms, region) if len(region) else atoms.positions - atoms.positions.mean(axis=0)
     reach = np.linalg.norm(away[region], axis=1).max() + _AROUND if len(region) else np.inf
-    distance = np.linalg.norm(away, axis=1)
+    distance = _distance_of_parent(atoms.numbers, away)
     chosen = np.argsort(distance, kind="stable")[:_MOST]
     chosen = chosen[(distance[chosen] <= reach) & (atoms.numbers[chosen] > 0)]
     places = away[chosen] @ _view(away[region] if len(region) > 2 else away[chosen]).T
-    order = np.argsort(places[:, 2], kind="stable")
+    order = np.lexsort((places[:, 2], inside[chosen]))  # the region lies above all others
     chosen, places = chosen[order], places[order]
     numbers = atoms.numbers[chosen]
     return _Scene(numbers, places, inside[chosen], _bonds(numbers, places))
+
+
+def _distance_of_parent(numbers: Indices, away: Array) -> Array:
+    """Return the distances (n,) from the middle; a hydrogen has that of the atom that it belongs to."""
+    distance: Array = np.linalg.norm(away, axis=1)
+    heavy, light = np.flatnonzero(numbers > 1), np.flatnonzero(numbers == 1)
+    if len(heavy) and len(light):
+        apart, nearest = cKDTree(away[heavy]).query(away[light])
+        distance[light] = np.where(apart < 1.6, distance[heavy[nearest]], distance[light])
+    return distance
 
 
 def _around(atoms: Atoms, region: Indices) -> Array:
@@ -103,12 +114,10 @@ def _draw(ax: Axes, scene: _Scene, points: float) -> None:
     """Draw back to front; ``points`` is the size of 1 Å on the paper."""
     colours = _colours(scene)
     diameters = 2.0 * 0.42 * np.array([covalent_radii[number] for number in scene.numbers])
-    depth = scene.places[scene.bonds].mean(axis=1)[:, 2] if len(scene.bonds) else np.zeros(0)
+    nearer = scene.bonds.max(axis=1, initial=-1)
     layers = np.array_split(np.arange(len(scene.places)), min(_LAYERS, len(scene.places)))
     for height, layer in enumerate(layers):
-        front = np.inf if layer[-1] == len(scene.places) - 1 else scene.places[layer[-1], 2]
-        back = -np.inf if layer[0] == 0 else scene.places[layer[0] - 1, 2]
-        bonds = scene.bonds[(depth > back) & (depth <= front)]
+        bonds = scene.bonds[(nearer >= layer[0]) & (nearer <= layer[-1])]
         both = scene.inside[bonds].all(axis=1) | ~scene.inside.any()
         for chosen, grey, width in ((~both, "#ccd3da", 0.09), (both, "#5d6875", 0.14)):
             ends = _between_surfaces(scene.places, bonds[chosen], diameters / 2.0)

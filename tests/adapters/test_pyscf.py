@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.units import Bohr, Hartree
+
 from scalespan.adapters.interface import Array, ExternalCharges, Quantity, Results
 from scalespan.adapters.interface.contract import ParticleContract
 
 pyscf = pytest.importorskip("pyscf")
 
 from pyscf import dft, qmmm, scf  # noqa: E402
+
 from scalespan.adapters.pyscf import PySCFAdapter, PySCFOptions, gradient  # noqa: E402
 from scalespan.adapters.pyscf.charges import ChargeField  # noqa: E402
 
@@ -38,6 +40,8 @@ def norm(array: Array | None) -> float:
 
 
 class TestHartreeFock(ParticleContract):
+    most_directions = 6
+
     def make_adapter(self) -> PySCFAdapter:
         return adapter(basis="sto-3g", convergence=TIGHT)
 

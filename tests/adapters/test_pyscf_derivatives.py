@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.units import Bohr, Hartree
+
 from scalespan.adapters.interface import Array, ExternalCharges, Quantity
 
 pytest.importorskip("pyscf")
 
-from scalespan.adapters.pyscf import PySCFAdapter, PySCFOptions  # noqa: E402
+from scalespan.adapters.pyscf import PySCFAdapter, PySCFOptions
 
 WATER = Atoms("OHH", [(0.02, 0.01, 0.05), (0.1, 0.76, -0.52), (-0.05, -0.8, -0.47)])
 PLACES = np.array([(1.9, 0.4, 0.9), (-0.6, 1.2, 2.1), (0.3, -2.2, 1.0), (2.8, 2.5, -3.0)])
@@ -45,7 +46,7 @@ STEP = 2e-3  # Å and e
 
 def adapter(options: dict[str, Any]) -> PySCFAdapter:
     return PySCFAdapter(
-        PySCFOptions.read({"basis": "sto-3g", "grid_level": 1, "convergence": "1e-13 hartree"} | options)
+        PySCFOptions.read({"basis": "sto-3g", "grid_level": 0, "convergence": "1e-11 hartree"} | options)
     )
 
 

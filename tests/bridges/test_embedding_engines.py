@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from openmm import app
 
-from scalespan.adapters.interface import ADAPTERS, Motion, ParticleAdapter, Quantity
+from scalespan.adapters.interface import ADAPTERS, Motion, NotConverged, ParticleAdapter, Quantity
 from scalespan.adapters.interface.contract import ParticleContract
 from scalespan.bridges.embedding import Embedding, EmbeddingOptions
 
@@ -179,3 +179,15 @@ def test_forces_on_virtual_sites_reach_the_atoms_inside_openmm():
         highs.append(seen.components["high"])
     assert np.ptp(highs) > 0.05, "the high level's energy does not change, so nothing is tested"
     assert np.ptp(totals) < 0.02 * np.ptp(highs)
+
+
+def test_an_error_of_the_high_level_comes_out_of_openmm_as_it_was_raised():
+    class Gives(Molecule):
+        def _compute(self, atoms, wanted, charges):
+            if len(self.calls) == 3:
+                raise NotConverged("no density was found", todo="look at the geometry")
+            return super()._compute(atoms, wanted, charges)
+
+    model = embedding(openmm(nonbonded="cutoff-periodic", **BOX), Gives(), ETHANOL[4:], charges=FADE)
+    with pytest.raises(NotConverged, match="no density was found"):
+        trajectory(model, openmm(nonbonded="cutoff-periodic", **BOX).initial_atoms(), 5)
