@@ -53,7 +53,7 @@ _INSIDE: dict[str, tuple[str, str]] = {
 def _registry() -> UnitRegistry[float]:
     import pint
 
-    registry: UnitRegistry[float] = pint.UnitRegistry(autoconvert_offset_to_baseunit=True)
+    registry: UnitRegistry[float] = pint.UnitRegistry(autoconvert_offset_to_baseunit=True, on_redefinition="ignore")
     registry.define(f"ase_time = {1.0 / FEMTOSECOND!r} femtosecond")
     # pint's own are of another CODATA year: 8e-9 apart, 1e-6 hartree in the energy of a molecule.
     registry.define(f"hartree = {HARTREE!r} electron_volt = E_h")

@@ -76,6 +76,7 @@ class PySCFAdapter(ParticleAdapter):
         self._history = History()
         self._mf: Any = None
         self._warned: set[int] = set()
+        self._told = False
 
     def _compute(self, atoms: Atoms, wanted: frozenset[Quantity], charges: ExternalCharges | None) -> Results:
         self._check_charges(atoms, wanted, charges)
@@ -110,6 +111,12 @@ class PySCFAdapter(ParticleAdapter):
         if wanted <= {Quantity.ENERGY}:
             return Results(**found)
         slope, density = self._derivative(mf, post, wanted)
+        if field is not None and field.far is not None and not self._told:
+            self._told = True
+            _log.info(
+                "far charges act by multipoles, which leaves out less than %.1e eV",
+                field.far.estimate(density) * HARTREE,
+            )
         if field is not None and wanted & {Quantity.FORCES, Quantity.CHARGE_FORCES}:
             on_atoms, on_charges = field.gradient(density)
             slope = slope + on_atoms

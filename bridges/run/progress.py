@@ -32,9 +32,10 @@ class Progress:
         self._began, self._drawn, self._tenth, self._first = time.monotonic(), 0.0, -1, done
         self._what, self._total = what, total
         if self._console is not None and self._console.is_terminal:
+            bar = (BarColumn(bar_width=24),) if self._console.width >= 110 else ()  # the numbers come first
             columns = (
                 TextColumn("[bold]{task.description}"),
-                BarColumn(bar_width=24),
+                *bar,
                 TextColumn("{task.percentage:>3.0f} %"),
                 TextColumn("{task.fields[shown]}"),
             )

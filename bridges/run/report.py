@@ -185,10 +185,14 @@ def number(value: float, tolerance: float) -> str:
         return "not finite"
     if value == 0.0:
         text = "0"
-    elif 1e-9 * abs(value) < tolerance < 100.0 * abs(value):
-        text = f"{value:.{min(12, max(0, ceil(-log10(tolerance)) + 2))}f}"
+    elif tolerance == 0.0:
+        text = f"{value:.7g}"
+    elif abs(value) < 0.01 * tolerance:
+        text = f"{value:.2g}"
+    elif abs(value) > 1e9:
+        text = f"{value:.7g}"
     else:
-        text = f"{value:.7g}" if tolerance == 0.0 else f"{value:.2g}"
+        text = f"{value:.{min(12, max(0, ceil(-log10(tolerance)) + 2))}f}"
     return text.replace("-", "−")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -205,6 +206,29 @@ def browse(page: Path, profile: Path, *flags: str) -> tuple[str, str]:
     ]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return ended.stdout, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "tolerance", "text"),
+    [
+        (1.0699528685508872, 1e-9, "1.06995286855"),
+        (-0.0010396654, 0.05, "−0.0010"),
+        (0.4993207259568611, 1e-12, "0.499320725957"),
+        (-3100.25, 0.1, "−3100.250"),
+        (2.4e-6, 0.01, "2.4e−06"),
+        (0.0, 0.01, "0"),
+        (1234.56789, 0.0, "1234.568"),
+        (1e30, 1e-3, "1e+30"),
+        (math.nan, 0.1, "not finite"),
+    ],
+)
+def test_a_number_shows_as_many_digits_as_count(value: float, tolerance: float, text: str) -> None:
+    assert report.number(value, tolerance) == text
+
+
+def test_the_picture_keeps_its_size(tmp_path: Path) -> None:
+    text = ran(tmp_path / "case", "single-point").read_text()
+    assert not re.search(r"figure[^{]*img[^{]*{[^}]*[ {]width: 100%", text)
 
 
 class TestPicture:

@@ -132,10 +132,8 @@ def goes_on_bit_for_bit(tmp_path: Path, model: str, motion: str) -> None:
 def test_a_killed_embedding_goes_on_bit_for_bit(tmp_path: Path, motion: str) -> None:
     pytest.importorskip("openmm", reason="OpenMM is not installed: pip install 'scalespan[openmm]'")
     pytest.importorskip("pyscf", reason="PySCF is not installed: pip install 'scalespan[pyscf]'")
-    whole, killed = (
-        write_case(tmp_path / name, EMBEDDING.format(low=DROPLET.format(rigid="false")), motion, "8 fs")
-        for name in ("whole", "killed")
-    )
+    model = EMBEDDING.format(low=DROPLET.format(rigid="false"))
+    whole, killed = (write_case(tmp_path / name, model, motion, "8 fs") for name in ("whole", "killed"))
     run_here(whole)
     process = start(killed, restart=False)
     while step_of(killed) < 6 and process.poll() is None:

@@ -71,13 +71,10 @@ def run(case: Case, model: ParticleAdapter, atoms: Atoms, *, restart: bool, prog
         _announce(case, model, atoms, record)
         work = Run(model, atoms, case.output, record, progress, case.variant)
         found = case.task.run(work)
+        values = {name: {"value": each.value, "unit": each.unit} for name, each in found.values.items()}
+        record.summarise(values=values, notes=work.notes)  # a wrong reference must not lose them
         checks = (*found.checks, *compare(found.values, case.references))
-        record.summarise(
-            status="finished",
-            notes=work.notes,
-            checks=[each.as_dict() for each in checks],
-            values={name: {"value": each.value, "unit": each.unit} for name, each in found.values.items()},
-        )
+        record.summarise(status="finished", checks=[each.as_dict() for each in checks])
         return Outcome(found.values, checks, record.wall_s)
     except BaseException as error:
         _tell(record, error)
