@@ -1,4 +1,9 @@
-"""Sphinx: the pages beside this file, and the docstrings."""
+"""Sphinx: the pages beside this file, the docstrings, and the tables that `keys.py` reads from the code."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # where `keys` is
 
 project = "scalespan"
 author = "The scalespan developers"
@@ -8,18 +13,19 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
+    "keys",
 ]
-myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "tables"]
 html_theme = "furo"
 html_title = "scalespan"
-html_static_path = ["pictures"]
+html_copy_source = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
-autodoc_mock_imports: list[str] = []
+autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True, "show-inheritance": True}
-default_role = "code"
-# A formula in a page is TeX and read by MathJax from the reader's own copy where there is one.
-suppress_warnings = ["myst.xref_missing"]
-nitpicky = False
+default_role = "code"  # one pair of backquotes in a docstring
+nitpicky = True
+# Names of other packages have no page here; options are tables on the pages of their adapters.
+nitpick_ignore_regex = [("py:.*", r"(?!scalespan\.).*"), ("py:class", r".*(Options|Layout|Motion)")]

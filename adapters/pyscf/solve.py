@@ -23,7 +23,7 @@ class Attempts:
     def __init__(self, mf: Any) -> None:
         self.mf = mf
         self.tried: list[str] = []
-        self._energy = self._change = np.nan
+        self._energy = self._change = self._slope = np.nan
 
     def run(self, guess: Array | None, contact: Callable[[], str]) -> None:
         """Converge the method in place.
@@ -51,12 +51,12 @@ class Attempts:
             self.mf.callback = None
         raise NotConverged(
             f"the SCF did not converge, tried: {', '.join(self.tried)};"
-            f" the energy still changed by {self._change:.1e} hartree; {contact()}",
+            f" the energy still changed by {self._change:.1e} hartree, its gradient was {self._slope:.1e}; {contact()}",
             todo="look at the geometry, charge and spin, or raise max_cycles",
         )
 
     def _succeeds(self, name: str, attempt: Callable[[], None]) -> bool:
-        self._energy = self._change = np.nan
+        self._energy = self._change = self._slope = np.nan
         try:
             attempt()
         except np.linalg.LinAlgError as error:  # not finite, or not positive: this attempt led nowhere
@@ -73,6 +73,7 @@ class Attempts:
     def _watch(self, state: dict[str, Any]) -> None:
         energy = float(state["e_tot"])
         self._energy, self._change = energy, energy - self._energy
+        self._slope = float(state["norm_gorb"])
 
     def _shifted(self) -> None:
         mf = self.mf

@@ -102,7 +102,7 @@ def test_dropped_forces_on_the_charges_are_seen():
 
 @pytest.mark.slow
 def test_forces_of_the_step_before_are_seen():
-    assert abs(drift(energies(LagsOneStep(quantum()), steps=150))) > 50.0
+    assert abs(drift(energies(LagsOneStep(quantum()), steps=40))) > 50.0
 
 
 @pytest.mark.slow

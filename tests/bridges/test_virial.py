@@ -90,8 +90,6 @@ def test_the_virial_is_the_derivative_with_the_box(model, box):
 def _pdb(atoms: Atoms) -> str:
     lines = [f"CRYST1{EDGE:9.3f}{EDGE:9.3f}{EDGE:9.3f}  90.00  90.00  90.00 P 1           1"]
     for i, (x, y, z) in enumerate(atoms.positions):
-        name = ("O", "H1", "H2")[i % 3]
-        lines.append(
-            f"HETATM{i + 1:5d}  {name:<3s} HOH A{i // 3 + 1:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00          {name[0]:>2s}"
-        )
+        name, at = ("O", "H1", "H2")[i % 3], f"{x:8.3f}{y:8.3f}{z:8.3f}"
+        lines.append(f"HETATM{i + 1:5d}  {name:<3s} HOH A{i // 3 + 1:4d}    {at}  1.00  0.00          {name[0]:>2s}")
     return "\n".join([*lines, "END", ""])
