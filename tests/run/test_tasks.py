@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import ase.io
@@ -15,56 +14,9 @@ from scalespan.adapters.interface import CaseError, NotConverged, OptionError, P
 from scalespan.adapters.interface.units import KJ_PER_MOL, quantity
 from scalespan.bridges.run import tasks
 from scalespan.bridges.run.case import read
-from scalespan.bridges.run.progress import Progress
 from scalespan.bridges.run.record import read_series
-from scalespan.bridges.run.tasks.coordinate import Bend, Dihedral, Distance, Held
 
-# C-O-C bent, its three distances springs: 20 eV/Å² at 1.4 Å, 5 eV/Å² between the ends.
-MODEL = """
-title = "Three atoms"
-
-[model]
-use = "harmonic"
-
-[[model.springs]]
-atoms = [0, 1]
-stiffness = "20 eV/angstrom**2"
-length = "1.4 angstrom"
-
-[[model.springs]]
-atoms = [1, 2]
-stiffness = "20 eV/angstrom**2"
-length = "1.4 angstrom"
-
-[[model.springs]]
-atoms = [0, 2]
-stiffness = "5 eV/angstrom**2"
-length = "2.3 angstrom"
-
-[atoms]
-file = "start.xyz"
-"""
-AT_REST = "3\n\nC -1.15 0 0\nO 0 0.79844 0\nC 1.15 0 0\n"
-AWAY = "3\n\nC -1.25 0.05 0\nO 0 0.9 0\nC 1.1 0 0.02\n"
-
-
-def case_of(folder: Path, task: str, atoms: str = AWAY, references: str = "") -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "case.toml").write_text(f"{MODEL}\n{task}")
-    (folder / "start.xyz").write_text(atoms)
-    if references:
-        (folder / "reference.toml").write_text(references)
-    return folder
-
-
-def outcome_of(folder: Path, *, restart: bool = False) -> tasks.Outcome:
-    case = read(folder)
-    model = case.build()
-    return tasks.run(case, model, case.start_atoms(model), restart=restart, progress=Progress(None))
-
-
-def summary_of(folder: Path) -> dict:
-    return json.loads((folder / "results" / "summary.json").read_text())
+from .three_atoms import AT_REST, case_of, outcome_of, summary_of
 
 
 class TestSinglePoint:
@@ -293,103 +245,6 @@ def analytic_frequencies(positions: np.ndarray) -> np.ndarray:
     masses = np.repeat([12.011, 15.999, 12.011], 3)
     squares = np.linalg.eigvalsh(hessian / np.sqrt(np.outer(masses, masses)))[6:]
     return np.sqrt(squares) * units._hbar * units.m / np.sqrt(units._e * units._amu) / units.invcm
-
-
-class TestScan:
-    def test_a_rigid_distance_scan_follows_the_formula(self, tmp_path: Path) -> None:
-        task = (
-            '[task]\nkind = "scan"\nrelative_to = "first"\n[task.coordinate]\nkind = "distance"\natoms = [0, 2]\n'
-            'values = ["2.3 angstrom", "2.5 angstrom", "0.3 nm"]'
-        )
-        outcome = outcome_of(case_of(tmp_path / "case", task, atoms=AT_REST))
-        table = read_series(tmp_path / "case" / "results" / "scan.csv")
-        assert table["distance/angstrom"].tolist() == pytest.approx([2.3, 2.5, 3.0], rel=1e-14)
-        rise = np.array([np.hypot(d - 1.15, 0.79844) - 1.4 for d in (2.3, 2.5, 3.0)])
-        expected = 10 * rise**2 + 2.5 * np.array([0.0, 0.2, 0.7]) ** 2
-        np.testing.assert_allclose(table["energy/eV"], expected, atol=2e-5)
-        assert outcome.values["relative_3"].value == pytest.approx(table["energy/eV"][2] - table["energy/eV"][0])
-        assert outcome.values["barrier"].value == pytest.approx(np.ptp(table["energy/eV"]))
-        assert outcome.values["scan_minimum_at"].value == pytest.approx(2.3)
-
-    def test_a_relaxed_scan_leaves_only_the_held_spring_strained(self, tmp_path: Path) -> None:
-        task = (
-            '[task]\nkind = "scan"\n[task.coordinate]\nkind = "distance"\natoms = [0, 2]\n'
-            'start = "2.0 angstrom"\nstop = "2.6 angstrom"\npoints = 4\n'
-            '[task.relax]\noptimiser = "bfgs"\nfmax = "1e-4 eV/angstrom"'
-        )
-        outcome_of(case_of(tmp_path / "case", task))
-        table = read_series(tmp_path / "case" / "results" / "scan.csv")
-        held = np.linspace(2.0, 2.6, 4)
-        np.testing.assert_allclose(table["energy/eV"], 2.5 * (held - 2.3) ** 2, atol=1e-8)
-
-    def test_a_shift_moves_the_group_and_gives_its_force(self, tmp_path: Path) -> None:
-        task = (
-            '[task]\nkind = "scan"\nforce_on = [1]\n[task.coordinate]\nkind = "shift"\ngroup = [1]\n'
-            'direction = [0, 2, 0]\nvalues = ["-0.1 angstrom", "0 angstrom", "0.1 angstrom"]'
-        )
-        outcome = outcome_of(case_of(tmp_path / "case", task, atoms=AT_REST))
-        for n, move in ((1, -0.1), (3, 0.1)):
-            y = 0.79844 + move
-            length = np.hypot(1.15, y)
-            assert outcome.values[f"force_y_{n}"].value == pytest.approx(
-                -2 * 20 * (length - 1.4) * y / length, rel=1e-9
-            )
-        assert outcome.values["force_x_3"].value == pytest.approx(0.0, abs=1e-12)
-
-    @pytest.mark.parametrize(
-        "coordinate",
-        [
-            Distance(kind="distance", atoms=(0, 2), values=("1 angstrom",)),
-            Bend(kind="angle", atoms=(1, 0, 2), values=("1 deg",)),
-            Dihedral(kind="dihedral", atoms=(0, 1, 2, 3), values=("1 deg",)),
-        ],
-        ids=["distance", "angle", "dihedral"],
-    )
-    def test_the_gradient_of_a_coordinate_is_its_derivative(self, coordinate: Distance | Bend | Dihedral) -> None:
-        atoms = molecule("CH3CH2OH")
-        atoms.rattle(0.1, seed=4)
-        exact = coordinate.gradient(atoms)
-        for row, i in enumerate(coordinate.atoms):
-            for axis in range(3):
-                values = []
-                for h in (1e-5, -1e-5):
-                    moved = atoms.copy()
-                    moved.positions[i, axis] += h
-                    values.append(coordinate.value(moved))
-                assert exact[row, axis] == pytest.approx((values[0] - values[1]) / 2e-5, abs=1e-5)
-
-    def test_held_forces_do_no_work_along_the_coordinate(self) -> None:
-        atoms = molecule("CH3CH2OH")
-        atoms.rattle(0.1, seed=4)
-        dihedral = Dihedral(kind="dihedral", atoms=(0, 1, 2, 3), values=("1 deg",))
-        forces = np.random.default_rng(2).normal(size=(9, 3))
-        held = forces.copy()
-        Held(dihedral, 20.0).adjust_forces(atoms, held)
-        gradient = dihedral.gradient(atoms)
-        assert (held[[0, 1, 2, 3]] * gradient).sum() == pytest.approx(0.0, abs=1e-10)
-        np.testing.assert_array_equal(held[4:], forces[4:])
-        new = atoms.positions + 0.05 * forces
-        Held(dihedral, 20.0).adjust_positions(atoms, new)
-        atoms.positions[:] = new
-        assert dihedral.value(atoms) == pytest.approx(20.0, abs=1e-8)
-
-    @pytest.mark.parametrize(
-        ("table", "says"),
-        [
-            ('kind = "distance"\natoms = [0, 9]\nvalues = ["1 nm"]', "there is no atom 9"),
-            ('kind = "distance"\natoms = [0, 2]', "either values = .*, or start, stop and points"),
-            (
-                'kind = "distance"\natoms = [0, 2]\ngroup = [1]\nvalues = ["1 nm"]',
-                "the group holds the last of 'atoms'",
-            ),
-            ('kind = "distance"\natoms = [0, 2]\nvalues = ["1 fs"]', "which is no length"),
-            ('kind = "stretch"\natoms = [0, 2]', "stretch"),
-        ],
-    )
-    def test_a_wrong_coordinate_is_a_sentence(self, tmp_path: Path, table: str, says: str) -> None:
-        folder = case_of(tmp_path / "case", f'[task]\nkind = "scan"\n[task.coordinate]\n{table}')
-        with pytest.raises(CaseError, match=says):
-            outcome_of(folder)
 
 
 INTERRUPTED = {
