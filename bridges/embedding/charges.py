@@ -106,13 +106,14 @@ def _refuse_leftover(leftover: float, topology: Topology, region: Indices, optio
     balanced = options.scheme.startswith("balanced-")
     if abs(leftover) <= (_OFF_BY_ONE if balanced else WHOLE):
         return
-    is_not = "no integer" if options.region_charge is None else f"not the high level's {options.region_charge:+d}"
+    total = float(topology.charges[region].sum())
+    is_not = "no integer" if abs(total - round(total)) > WHOLE else f"not the high level's {options.region_charge:+d}"
     if abs(leftover) > _OFF_BY_ONE:
         todo = 'correct the high level\'s charge, or choose leftover = "keep"'
     else:
         todo = 'choose a region of whole charge groups, scheme = "balanced-RCD", or leftover = "keep"'
     raise ChargeError(
-        f"the charges of the region add up to {topology.charges[region].sum():+.4f} e, which is {is_not}",
+        f"the charges of the region add up to {total:+.4f} e, which is {is_not}",
         where="charges",
         todo=todo,
     )
