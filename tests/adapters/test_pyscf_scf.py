@@ -126,7 +126,7 @@ def test_the_ladder_is_climbed_no_further_than_needed(caplog: pytest.LogCaptureF
 
 def test_a_bad_guess_falls_back_to_a_cold_start(caplog: pytest.LogCaptureFixture) -> None:
     """A history that leads nowhere is tried first, and given up."""
-    mine = adapter(max_cycles=9)
+    mine = adapter(basis="6-31g", max_cycles=9)
     atoms = molecule("H2O")
     mine.compute(atoms, ENERGY)
     state = mine._save_engine()
@@ -135,7 +135,7 @@ def test_a_bad_guess_falls_back_to_a_cold_start(caplog: pytest.LogCaptureFixture
     atoms.positions[0, 0] += 0.01
     with caplog.at_level(logging.WARNING):
         found = mine.compute(atoms, ENERGY).energy
-    assert found == pytest.approx(adapter().compute(atoms, ENERGY).energy, abs=1e-7)
+    assert found == pytest.approx(adapter(basis="6-31g").compute(atoms, ENERGY).energy, abs=1e-7)
     assert "after the extrapolated guess" in caplog.text
 
 
