@@ -5,6 +5,9 @@
 # The lock makes a second caller wait; the rename at the end makes the layer appear whole; a leftover of a killed build is swept away by the next.
 layer() {
     [[ ! -d $cache/$1 ]] || return 0
+    local mask
+    mask=$(umask)
+    umask 022
     trap sweep EXIT
     trap 'exit 130' INT
     trap 'exit 143' HUP TERM
@@ -25,6 +28,7 @@ layer() {
     fi
     exec {lock}>&-
     trap - EXIT INT HUP TERM
+    umask "$mask"
     [[ -d $cache/$1 ]]
 }
 

@@ -6,7 +6,7 @@ they need pytest.
 
 from .adapter import Adapter, ForceField, Observation, Part, ParticleAdapter, Potential, under
 from .calculator import AdapterCalculator
-from .data import Array, ExternalCharges, Indices, Quantity, Results, State, Table, TermCount, Topology
+from .data import Array, ExternalCharges, Indices, Quantity, Results, State, Table, TermCount, Topology, pairs
 from .engine import EngineImport
 from .errors import (
     AtomsError,
@@ -67,5 +67,6 @@ __all__ = [
     "Topology",
     "UnitError",
     "nearest",
+    "pairs",
     "under",
 ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[np.float64]
-Indices: TypeAlias = npt.NDArray[np.int64]
+# The dtypes are left open for the type checker: NumPy's stubs of 2.2 and 2.4 disagree on what arithmetic gives.
+Array: TypeAlias = npt.NDArray[Any]  # float64
+Indices: TypeAlias = npt.NDArray[Any]  # int64
 
 # All that a step depends on, as named arrays: the same form in memory, over MPI and on disk.
 State: TypeAlias = dict[str, npt.NDArray[np.generic]]
@@ -70,6 +71,11 @@ class ExternalCharges:
         return len(self.charges)
 
 
+def pairs(bonds: Indices) -> list[tuple[int, int]]:
+    """Return bonds (k, 2) as pairs of whole numbers."""
+    return [(int(i), int(j)) for i, j in bonds]
+
+
 @dataclass(frozen=True)
 class Topology:
     """Who is bonded to whom, and what the parts are called. Arrays are in the order of the atoms."""
@@ -89,7 +95,7 @@ class Topology:
     def neighbours(self) -> list[list[int]]:
         """Return, for each atom, the atoms bonded to it, ascending."""
         found: list[list[int]] = [[] for _ in range(len(self))]
-        for i, j in self.bonds.tolist():
+        for i, j in pairs(self.bonds):
             found[i].append(j)
             found[j].append(i)
         return [sorted(each) for each in found]

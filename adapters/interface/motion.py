@@ -7,6 +7,7 @@ from math import ceil
 from typing import Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 from ase import Atoms
 from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
@@ -131,5 +132,5 @@ class AseMotion:
             chain._eta[:], chain._p_eta[:] = state["eta"], state["p_eta"]
 
 
-def _to_bytes(text: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+def _to_bytes(text: str) -> npt.NDArray[np.uint8]:
     return np.frombuffer(text.encode(), dtype=np.uint8)

@@ -70,7 +70,7 @@ class Barostat:
 
     def restore(self, state: State) -> None:
         """Return to what `save` gave."""
-        steps, width, tried, taken = state["numbers"].tolist()
+        steps, width, tried, taken = (float(number) for number in state["numbers"])
         self.steps, self._width, self._tried, self._taken = int(steps), width, int(tried), int(taken)
         self._random.bit_generator.state = json.loads(state["random"].tobytes())
 

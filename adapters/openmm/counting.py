@@ -95,7 +95,7 @@ class Census:
         """Return the counts by class for ``region`` (k,)."""
         inside: Mask = np.zeros(self._n, dtype=bool)
         inside[region] = True
-        found = {name: np.zeros(3, dtype=np.int64) for name in _ALWAYS}
+        found: dict[str, Indices] = {name: np.zeros(3, dtype=np.int64) for name in _ALWAYS}
         for name, atoms in self._terms:
             found[name] = found.get(name, 0) + _split(atoms, inside)
         for name, members, apart in self._pairs:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 
-from scalespan.adapters.interface import Array, BoundaryError, Indices, Topology
+from scalespan.adapters.interface import Array, BoundaryError, Indices, Topology, pairs
 
 from .options import LinkOptions
 
@@ -55,7 +55,7 @@ def find_cuts(topology: Topology, region: Indices, allowed: Sequence[str] = ()) 
     inside = np.zeros(len(topology), dtype=bool)
     inside[region] = True
     crossing = topology.bonds[inside[topology.bonds].sum(axis=1) == 1] if len(topology.bonds) else topology.bonds
-    cuts = sorted((Cut(i, j) if inside[i] else Cut(j, i) for i, j in crossing.tolist()), key=lambda c: (c.q, c.m))
+    cuts = sorted((Cut(i, j) if inside[i] else Cut(j, i) for i, j in pairs(crossing)), key=lambda c: (c.q, c.m))
     for pattern in allowed:
         if not any(_matches(pattern, cut, topology) for cut in cuts):
             raise BoundaryError(

@@ -26,6 +26,7 @@ from scalespan.adapters.interface import (
     Results,
     State,
     Table,
+    pairs,
     under,
 )
 
@@ -300,7 +301,7 @@ class Embedding(ParticleAdapter):
     def _settle_again(self, region: Indices, cuts: Indices) -> None:
         """Keep to the region and bonds that the saved run began with, whatever the atoms look like now."""
         atoms = self._moving.atoms
-        found = [Cut(q, m) for q, m in cuts.tolist()]
+        found = [Cut(q, m) for q, m in pairs(cuts)]
         layout = self.layout_of(atoms)
         if not (np.array_equal(layout.region, region) and list(layout.cuts) == found):
             periodic = cell_of(atoms) is not None

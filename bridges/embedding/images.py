@@ -120,7 +120,8 @@ def _bonded_groups(topology: Topology, groups: Indices, cuts: Sequence[Cut]) -> 
     m1 = np.array(sorted({cut.m for cut in cuts}), dtype=np.int64)
     at_m1 = np.isin(topology.bonds, m1).any(axis=1)
     around = np.union1d(m1, topology.bonds[at_m1].ravel())
-    return np.unique(groups[around][groups[around] >= 0])
+    found: Indices = np.unique(groups[around][groups[around] >= 0])
+    return found
 
 
 def _joints(n: int, edges: Indices, groups: Indices) -> Indices:

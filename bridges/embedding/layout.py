@@ -78,9 +78,9 @@ class Layout:
             raise AtomsError(
                 f"the low level has {len(self.topology)} atoms, and {len(atoms)} were given", where="embedding"
             )
-        if strange := np.flatnonzero(atoms.numbers != self.topology.numbers).tolist():
+        if len(strange := np.flatnonzero(atoms.numbers != self.topology.numbers)):
             raise AtomsError(
-                f"atom {strange[0]} is a {atoms[strange[0]].symbol}, and another element at the low level",
+                f"atom {strange[0]} is a {atoms.symbols[strange[0]]}, and another element at the low level",
                 where="embedding",
                 todo="give the atoms in the order of the low level's input",
             )

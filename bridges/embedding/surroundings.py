@@ -120,7 +120,8 @@ class Surroundings:
         sites = near.sites
         where, charges = sites.matrix @ at, sites.charges
         shown: Indices = np.arange(len(sites))
-        fading, slopes = np.zeros(0, dtype=np.int64), np.zeros((0, len(region), 3))
+        fading: Indices = np.zeros(0, dtype=np.int64)
+        slopes: Array = np.zeros((0, len(region), 3))
         if self.edge is not None and len(near.starts):
             centres = np.add.reduceat(at, near.starts) / near.counts[:, None]
             factors, fading, slopes = self.edge.factors(centres, region)
@@ -153,7 +154,7 @@ class Surroundings:
             counts = self._forest.unfold(positions, box)
             room = self._join(positions, counts, box)
             vectors = box.vectors(counts)
-        chosen = np.zeros(0, dtype=np.int64)
+        chosen: Indices = np.zeros(0, dtype=np.int64)
         if self._sites is not None:
             region = positions[self.region] + vectors[self.region]
             centres = self._centres(positions + vectors)
@@ -167,7 +168,7 @@ class Surroundings:
 
     def _join(self, positions: Array, counts: Array, box: Box) -> float:
         """Bring the parts of the region together, in ``counts``; return how much farther apart they may go."""
-        part = np.full(len(positions), -1)
+        part: Indices = np.full(len(positions), -1)
         part[self._rooted] = self._part
         part = part[self.region]
         sizes = np.bincount(part)

@@ -220,27 +220,45 @@ def _scan(results: Path, summary: Mapping[str, Any]) -> list[Plot]:
         [values[f"relative_{n}"]["value"] for n in range(1, len(energy) + 1) if f"relative_{n}" in values]
     )
     zero = energy[0] - _kj(relative)[0] if len(relative) == len(energy) else energy.min()
+    shown, caption = _shown(table[at], at)
     ax = axes(_named(at), "relative energy (kJ/mol)")
-    ax.plot(table[at], energy - zero, color=BLUE, linewidth=1.5, marker="o", markersize=4, label="this run")
-    points = _reference_points(summary, len(energy), zero)
+    ax.plot(
+        table[at][:shown],
+        (energy - zero)[:shown],
+        color=BLUE,
+        linewidth=1.5,
+        marker="o",
+        markersize=4,
+        label="this run",
+    )
+    points = _reference_points(summary, shown, zero)
     if points:
         n, heights = np.array(list(points)), np.array(list(points.values()))
         ax.plot(table[at][n - 1], heights, "D", color=VERMILION, markersize=6, fillstyle="none", label="reference")
     if at == "dihedral/degree" and np.ptp(table[at]) > 150.0:
         ax.xaxis.set_major_locator(MultipleLocator(60.0))
-    found = [Plot("Energy along the coordinate", _figure(ax))]
+    found = [Plot("Energy along the coordinate", _figure(ax), caption)]
     parts = [name for name in names if name.startswith("energy_")]
     if len(parts) > 1:
         found.append(_scan_parts(table, at, parts))
-    return [*found, *_measures({name: table[name] for name in names}, x=at)]
+    return [*found, *_measures({name: table[name][:shown] for name in names}, x=at)]
+
+
+def _shown(at: Array, column: str) -> tuple[int, str]:
+    """Return how many points to draw, and what to say: a last one far out would squeeze all others."""
+    if len(at) < 4 or abs(at[-1] - at[-2]) < 3.0 * np.ptp(at[:-1]):
+        return len(at), ""
+    unit = _named(column).rpartition("(")[2].rstrip(")")
+    return len(at) - 1, f"The last point, at {at[-1]:g} {unit}, is not drawn."
 
 
 def _scan_parts(table: Mapping[str, Array], at: str, parts: Sequence[str]) -> Plot:
     ax = axes(_named(at), "energy − last (kJ/mol)")
+    shown, _ = _shown(table[at], at)
     for name, colour, style in zip(parts, _colours(len(parts)), _styles(len(parts)), strict=True):
-        series = _kj(table[name])
+        series = (_kj(table[name]) - _kj(table[name])[-1])[:shown]
         label = name.removeprefix("energy_").removesuffix("/eV")
-        ax.plot(table[at], series - series[-1], color=colour, linestyle=style, linewidth=1.3, label=label)
+        ax.plot(table[at][:shown], series, color=colour, linestyle=style, linewidth=1.3, label=label)
     return Plot("Components of the energy", _figure(ax), "Each from its value at the last point.")
 
 

@@ -65,9 +65,11 @@ def enter(root: Path, *command: str, **env: str) -> subprocess.CompletedProcess[
 
 
 def test_conda_has_every_requirement_of_pyproject(conda: dict[str, str], pypi: list[str]) -> None:
-    for requirement in pypi:
-        name, version = split(requirement)
-        assert conda.get(ON_CONDA.get(name, name)) == version, requirement
+    versions: dict[str, set[str]] = {}
+    for name, version in map(split, pypi):  # a test may ask for a newer one than scalespan itself
+        versions.setdefault(name, set()).add(version)
+    for name, accepted in versions.items():
+        assert conda.get(ON_CONDA.get(name, name)) in accepted, name
 
 
 def test_conda_has_every_package_of_debian(conda: dict[str, str], debian: set[str]) -> None:

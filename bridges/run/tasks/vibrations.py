@@ -89,7 +89,8 @@ class Vibrations(Task):
     def _hessian(self, run: Run, moved: list[int]) -> Array:
         """Return the second derivatives (3 m, 3 m) eV/Å²."""
         steps = [(c, sign * k) for c in range(3 * len(moved)) for k in _WEIGHTS[self.points] for sign in (1, -1)]
-        hessian, done = np.zeros((3 * len(moved), 3 * len(moved))), run.record.position
+        hessian: Array = np.zeros((3 * len(moved), 3 * len(moved)))
+        done = run.record.position
         if run.record.restart:
             hessian = run.record.restart.state["hessian"].astype(np.float64)
         run.progress.start("vibrations", len(steps), done)
