@@ -104,7 +104,9 @@ def convert(value: float, unit: str, to: str) -> float:
         UnitError: an unknown unit, or two units of different dimensions.
     """
     registry = _registry()
-    per_mole = registry.Quantity(1.0, "kJ").to("eV") / registry.Quantity(KJ_PER_MOL, "eV") / registry.Quantity("mol")
+    per_mole: Any = (
+        registry.Quantity(1.0, "kJ").to("eV") / registry.Quantity(KJ_PER_MOL, "eV") / registry.Quantity("mol")
+    )
     try:
         given: Any = registry.Quantity(value, unit)
         for scaled in (given, given * per_mole, given / per_mole):
