@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from pyscf import dft, scf
+from pyscf import df, dft, scf
 from pyscf.scf.dispersion import DISP_VERSIONS, parse_dft
 
 from ..interface import EngineMissing, OptionError, nearest
@@ -72,7 +72,7 @@ def build(mol: Any, options: PySCFOptions) -> Any:
     if options.dispersion is not None:
         mf.disp = options.dispersion
     if options.density_fitting:
-        mf = mf.density_fit(auxbasis=options.auxiliary)
+        mf = mf.density_fit(auxbasis=options.auxiliary or _usual_auxiliary(mol, options))
     if options.solvent is not None:
         mf = mf.PCM()
         mf.with_solvent.method = options.solvent.model
@@ -85,3 +85,11 @@ def build(mol: Any, options: PySCFOptions) -> Any:
     # Forces err with the orbital gradient; correlated energies do too, for they are not stationary in the orbitals.
     mf.conv_tol_grad = (3e-3 if options.method in CORRELATED else 0.3) * np.sqrt(convergence)
     return mf
+
+
+def _usual_auxiliary(mol: Any, options: PySCFOptions) -> Any:
+    """Return the basis of the fit that PySCF chooses by the name of the orbital basis, which ``mol`` has lost."""
+    named = mol.copy()
+    table = options.basis if isinstance(options.basis, dict) else {"default": options.basis}
+    named.basis = {symbol: table.get(symbol, table.get("default")) for symbol in mol.elements}
+    return df.make_auxbasis(named, xc=options.functional or "HF")

@@ -144,3 +144,16 @@ def test_threads_and_log(tmp_path: Any) -> None:
     found = adapter(threads=1, log=str(log)).compute(molecule("H2O"), ENERGY)
     assert found.energy == pytest.approx(adapter().compute(molecule("H2O"), ENERGY).energy, abs=1e-8)
     assert "converged SCF energy" in log.read_text()
+
+
+@pytest.mark.parametrize(("basis", "functional"), [("def2-svp", "pbe"), ("6-31g*", "b3lyp")])
+def test_density_fitting_takes_the_auxiliary_basis_that_pyscf_would(basis: str, functional: str) -> None:
+    from pyscf import dft, gto
+
+    from scalespan.adapters.interface.units import BOHR, HARTREE
+
+    atoms = molecule("H2CO")
+    mine = adapter(method="rks", functional=functional, basis=basis, density_fitting=True)
+    body = list(zip(atoms.symbols, atoms.positions / BOHR, strict=True))
+    bare = dft.RKS(gto.M(atom=body, unit="Bohr", basis=basis, verbose=0), xc=functional).density_fit().run()
+    assert mine.compute(atoms, ENERGY).energy == pytest.approx(bare.e_tot * HARTREE, abs=1e-7)
