@@ -41,6 +41,8 @@ const look = frame => {{
     page: frame.dataset.page, images: images.length, drawn: page.querySelectorAll('svg').length,
     broken: images.filter(image => !image.naturalWidth).map(image => image.src),
     flat: [...page.querySelectorAll('math')].filter(formula => formula.getBoundingClientRect().height < 4).length,
+    fetched: [...page.querySelectorAll('script[src], link[rel=stylesheet], img, iframe')]
+      .map(each => each.src || each.href).filter(place => /^https?:/.test(place)),
     text: page.body.innerText.length,
     over: page.documentElement.scrollWidth - page.documentElement.clientWidth,
   }};
@@ -145,6 +147,7 @@ def test_a_browser_draws_every_page(
     assert len(seen) == len(pages) > 20
     assert not complaints
     assert not {each["page"]: each["broken"] for each in seen if each["broken"]}
+    assert not {each["page"]: each["fetched"] for each in seen if each["fetched"]}, "a page needs the network"
     assert not [each["page"] for each in seen if each["flat"] or each["text"] < 20]
     assert not {each["page"]: each["over"] for each in seen if each["over"] > 0}
     by_name = {each["page"]: each for each in seen}

@@ -172,7 +172,11 @@ def cut_ethanol(scheme, atoms, **links):
     bonds = [bond for bond in ETHANOL_BONDS if max(bond) < len(atoms)]
     low = Springs(topology_of(atoms, bonds, charges, ETHANOL_NAMES[: len(atoms)]), atoms)
     # the pair of CS at ±0.05 Å, as where the numbers come from: C–H is 1.0963 and 1.0960 Å long
-    table = {"scheme": scheme, "spread": 0.05 / 1.0962}
+    table = {
+        "scheme": scheme,
+        "spread": 0.05 / 1.0962,
+        "leftover": "keep",
+    }  # the anion keeps the neutral charges around it
     region = {"atoms": list(range(4, len(atoms)))}
     options = EmbeddingOptions.read({"region": region, "charges": table, "links": links})
     high = quantum(charge=0 if len(atoms) == 9 else -1)
