@@ -23,14 +23,14 @@ from .units import Frequency, Pressure, Temperature, Time
 class Motion(Options):
     """The equations of motion: an ensemble with its numbers."""
 
-    timestep: Time
-    ensemble: Literal["nve", "langevin", "nose-hoover", "npt"] = "nve"
-    temperature: Temperature | None = None
+    timestep: Time  # of the integrator
+    ensemble: Literal["nve", "langevin", "nose-hoover", "npt"] = "nve"  # what is conserved or controlled
+    temperature: Temperature | None = None  # all but nve
     friction: Frequency | None = None  # langevin and npt
     damping_time: Time | None = None  # nose-hoover
     pressure: Pressure | None = None  # npt: Langevin with a Monte Carlo barostat
     barostat_interval: int = Field(default=25, gt=0)  # steps between trial boxes
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0)  # of the thermostat's random numbers
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -65,7 +65,7 @@ class OpenMMSettings(Options):
     precision: Literal["single", "mixed", "double"] | None = None  # the CPU platform is single, Reference double
     threads: int | None = Field(default=None, gt=0)  # of the CPU platform
     split_nonbonded: bool = False  # Coulomb and dispersion as two components; costs one more nonbonded sum
-    restraints: list[Restraint] = Field(default_factory=list, max_length=16)
+    restraints: list[Restraint] = Field(default_factory=list, max_length=16)  # harmonic, each a component of its own
 
 
 def _beside(name: str, info: ValidationInfo) -> str:
@@ -108,13 +108,13 @@ class OpenMMOptions(OpenMMSettings):
 
     pdb: CaseFile | None = None  # .pdb, or .cif
     force_field: list[ForceFieldFile] | None = Field(default=None, min_length=1)  # OpenMM's own names, or files
-    prmtop: CaseFile | None = None
-    inpcrd: CaseFile | None = None
-    psf: CaseFile | None = None
-    crd: CaseFile | None = None
+    prmtop: CaseFile | None = None  # Amber
+    inpcrd: CaseFile | None = None  # Amber's positions and box
+    psf: CaseFile | None = None  # CHARMM
+    crd: CaseFile | None = None  # CHARMM's positions
     parameters: list[CaseFile] | None = Field(default=None, min_length=1)  # rtf, par, prm, str
-    top: CaseFile | None = None
-    gro: CaseFile | None = None
+    top: CaseFile | None = None  # GROMACS
+    gro: CaseFile | None = None  # GROMACS' positions and box
     include: CaseFile | None = None  # the folder of GROMACS' own force fields
     define: dict[str, str] | None = None  # GROMACS' -D macros
     system: CaseFile | None = None  # XML of a serialised System
@@ -125,12 +125,12 @@ class OpenMMOptions(OpenMMSettings):
     extra_particles: bool = False  # add the sites that the force field has and the PDB has not
 
     nonbonded: NonbondedMethod | None = None  # None: pme in a box, else no-cutoff
-    cutoff: Length = 10.0
+    cutoff: Length = 10.0  # of the direct sums
     switch_distance: Length | None = None  # None: no switching
     dispersion_correction: bool | None = None  # None: as the input's format has it
-    ewald_tolerance: float = Field(default=5e-4, gt=0.0, lt=0.5)
-    constraints: Literal["none", "h-bonds", "all-bonds", "h-angles"] = "none"
-    rigid_water: bool = False
+    ewald_tolerance: float = Field(default=5e-4, gt=0.0, lt=0.5)  # 1e-5 for a steady energy in NVE
+    constraints: Literal["none", "h-bonds", "all-bonds", "h-angles"] = "none"  # lengths that the motion holds
+    rigid_water: bool = False  # hold the three distances of each water
     hydrogen_mass: Mass | None = None  # moved from the heavy neighbour; None: as the force field has it
 
     @property

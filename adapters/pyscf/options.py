@@ -28,20 +28,20 @@ class PySCFOptions(Options):
 
     method: Method  # mp2 and ccsd are restricted for spin = 0, unrestricted otherwise
     functional: str | None = None  # any of PySCF's, with "-d3bj" or "-d4" at its end if wanted
-    dispersion: Literal["d3bj", "d3zero", "d4"] | None = None
+    dispersion: Literal["d3bj", "d3zero", "d4"] | None = None  # beside a functional without one in its name
     basis: str | dict[str, str]  # a name, or one for each element with "default" for the others
     ecp: str | dict[str, str] | None = None  # effective core potential, in the same two forms
     charge: int = 0  # e
     spin: int = Field(0, ge=0)  # 2S, the number of unpaired electrons
     cartesian: bool = False  # 6d, 10f functions
 
-    density_fitting: bool = False
+    density_fitting: bool = False  # Coulomb and exchange through an auxiliary basis
     auxiliary: str | dict[str, str] | None = None  # basis of the fit; None: PySCF's choice
-    grid_level: int = Field(3, ge=0, le=9)
+    grid_level: int = Field(3, ge=0, le=9)  # of a functional: PySCF's 0 (coarse) to 9
     grid_response: bool = True  # the grid's own derivative; without it forces do not add up to zero
 
     convergence: Energy = Field(1e-10 * HARTREE, gt=0.0)  # of the energy; of its gradient, 0.3 √
-    max_cycles: int = Field(100, ge=1)
+    max_cycles: int = Field(100, ge=1)  # of each attempt
     guess: Literal["extrapolated", "cold"] = "extrapolated"  # see `guess.py`
     far_field: Length = 10.0  # charges beyond it act by multipoles, see `far.py`; "never": none does
 

@@ -19,7 +19,7 @@ class RegionOptions(Options):
 
     select: str | None = None  # MDAnalysis' selection language: "resname FOR"
     around: str | None = None  # every residue with an atom within `radius` of this selection
-    radius: Length | None = None
+    radius: Length | None = None  # of `around`
     atoms: list[int] | None = None  # indices, from 0
 
     @model_validator(mode="after")
@@ -39,7 +39,7 @@ class RegionOptions(Options):
 class LinkOptions(Options):
     """The hydrogens that close cut bonds, and the cuts that may be made."""
 
-    kind: Literal["fixed", "scaled"] = "fixed"
+    kind: Literal["fixed", "scaled"] = "fixed"  # at a distance from Q, or at a part of Q–M
     distance: Length | None = None  # fixed: Q–H; None: boundary.HYDRIDE_LENGTHS
     ratio: float | None = Field(default=None, gt=0.0, lt=1.0)  # scaled: Q–H over Q–M; None: of their usual lengths
     allow_cuts: list[str] = Field(default_factory=list)  # made although refused: "CA-C", "12:C-13:N"
@@ -95,9 +95,9 @@ class ChargeOptions(Options):
 class EmbeddingOptions(Options):
     """An embedding: how the energy is put together, where, and what the levels feel of each other."""
 
-    scheme: Literal["subtractive", "additive"] = "subtractive"
+    scheme: Literal["subtractive", "additive"] = "subtractive"  # low − low of the region, or only what is outside
     subtract: Literal["terms", "capped"] | None = None  # None: terms of a force field, else capped
-    embedding: Literal["mechanical", "electrostatic"] = "electrostatic"
+    embedding: Literal["mechanical", "electrostatic"] = "electrostatic"  # whose charges meet: both low, or density
     region: RegionOptions
     links: LinkOptions = LinkOptions()
     charges: ChargeOptions = ChargeOptions()
