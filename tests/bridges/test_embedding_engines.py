@@ -191,3 +191,26 @@ def test_an_error_of_the_high_level_comes_out_of_openmm_as_it_was_raised():
     model = embedding(openmm(nonbonded="cutoff-periodic", **BOX), Gives(), ETHANOL[4:], charges=FADE)
     with pytest.raises(NotConverged, match="no density was found"):
         trajectory(model, openmm(nonbonded="cutoff-periodic", **BOX).initial_atoms(), 5)
+
+
+def test_three_layers_of_three_engines():
+    """RHF in GFN2-xTB in OpenMM, bonds cut at both borders: forces are the gradient along a random direction."""
+    pytest.importorskip("tblite")
+    xtb, pyscf = ADAPTERS.find("ase"), ADAPTERS.find("pyscf")
+    keywords = {"method": "GFN2-xTB", "verbosity": 0, "accuracy": 1e-4}
+    middle = xtb(xtb.Options.read({"calculator": "tblite.ase.TBLite", "keywords": keywords}))
+    high = pyscf(pyscf.Options.read({"method": "rhf", "basis": "sto-3g", "convergence": "1e-13 hartree"}))
+    inner = embedding(middle, high, [3, 4], embedding="mechanical")
+    low = openmm(nonbonded="no-cutoff")
+    model = embedding(low, inner, ETHANOL[4:], embedding="mechanical")
+    atoms = low.initial_atoms()
+    atoms.rattle(0.02, seed=4)
+    forces = model.compute(atoms, WANTED).forces
+    along = np.random.default_rng(4).normal(size=forces.shape)
+    energies = []
+    for step in (-2e-3, -1e-3, 1e-3, 2e-3):
+        moved = atoms.copy()
+        moved.positions += step * along
+        energies.append(model.compute(moved, {Quantity.ENERGY}).energy)
+    slope = (energies[0] - 8 * energies[1] + 8 * energies[2] - energies[3]) / (12 * 1e-3)
+    assert -float((forces * along).sum()) == pytest.approx(slope, abs=5e-5)

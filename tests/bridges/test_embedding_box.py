@@ -1,4 +1,6 @@
-"""The pressure of an embedding: the virial of its forces is the energy's derivative with the box.
+"""A box of water with one quantum molecule: its images, and its pressure.
+
+The virial of its forces is the energy's derivative with the box.
 
 A Monte Carlo barostat scales the centres of molecules with the box. For the high level's energy, a function of
 what the region sees, that derivative is dE/dλ = −Σ_m F_m · (C_m − C_region) over the molecules m, with F_m the force
@@ -76,6 +78,18 @@ def virial(atoms: Atoms, forces: np.ndarray, nearest: bool) -> float:
     if nearest:
         along = find_mic(along, atoms.cell)[0]
     return -float((forces.reshape(-1, 3, 3).sum(axis=1) * along).sum())
+
+
+def test_it_does_not_matter_in_which_image_an_atom_is_stored(model, box):
+    """Each atom on its own is moved by a lattice vector; energy and forces stay."""
+    wanted = {Quantity.ENERGY, Quantity.FORCES}
+    here = model.compute(box, wanted)
+    elsewhere = box.copy()
+    elsewhere.positions += np.random.default_rng(1).integers(-2, 3, box.positions.shape) @ box.cell.array
+    there = model.compute(elsewhere, wanted)
+    assert there.energy == pytest.approx(here.energy, abs=1e-8)
+    assert there.components["high"] == pytest.approx(here.components["high"], abs=1e-8)
+    assert np.abs(there.forces - here.forces).max() < 1e-6
 
 
 def test_the_virial_is_the_derivative_with_the_box(model, box):
