@@ -42,7 +42,7 @@ def read_pairs(force: Element) -> Pairs:
     """Return the arrays of the element of a NonbondedForce."""
     attributes = force.attrib
     for lists in ("ParticleOffsets", "ExceptionOffsets"):
-        if len(force.find(lists) or ()):
+        if force.find(f"{lists}/*") is not None:
             raise NotOffered("nonbonded parameters that depend on global ones cannot be selected", where="openmm")
     method, cutoff = int(attributes["method"]), float(attributes["cutoff"])
     tolerance = float(attributes["ewaldTolerance"])
