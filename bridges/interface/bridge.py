@@ -6,12 +6,15 @@ lives by `scalespan.adapters.interface`. What is here is for the line between pr
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
-from scalespan.adapters.interface import Array, State
+import numpy as np
+
+from scalespan.adapters.interface import Adapter, Array, Indices, Table
 
 
 @dataclass(frozen=True)
@@ -24,62 +27,101 @@ class Field:
     components: int  # 1, or the mesh's dimension
 
 
+def _no_cells() -> Indices:
+    return np.zeros((0, 0), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """This rank's points of a mesh that the participant provides, and their connectivity where it has any."""
+
+    points: Array  # (n, dimension), in the coupling's unit of length
+    edges: Indices = field(default_factory=_no_cells)  # (k, 2) indices of points
+    triangles: Indices = field(default_factory=_no_cells)  # (k, 3)
+    tetrahedra: Indices = field(default_factory=_no_cells)  # (k, 4)
+
+
 @dataclass(frozen=True)
 class Exchange:
     """What one participant reads and writes, and where its points lie."""
 
     reads: Sequence[Field]
     writes: Sequence[Field]
-    points: Mapping[str, Array]  # mesh name -> (n, dimension) coordinates
+    meshes: Mapping[str, Mesh] = field(default_factory=dict)  # the meshes that it provides, by name
+    # Meshes of a partner that it uses directly, at their own points or at moving ones: the box (2, dimension), low and
+    # high, outside which it needs nothing.
+    regions: Mapping[str, Array] = field(default_factory=dict)
 
 
-class Bridge(ABC):
-    """What the participant loop drives: it moves in time, can go back, and has fields."""
+class Read(Protocol):
+    """Values that partners have sent, during a step."""
+
+    def __call__(self, field: Field, at: float, points: Array | None = None) -> Array:
+        """Return ``values`` (n, components) at the time ``at`` from the step's beginning.
+
+        Args:
+            field: one of the exchange's ``reads``.
+            at: from 0 to the end of the window.
+            points: (n, dimension), for a field on a mesh of ``regions`` and for no other; there, None means the mesh's
+                own points.
+        """
+
+
+class Bridge(Adapter):
+    """What the participant loop drives: it moves in time, can go back, and has fields.
+
+    A subclass is named by ``name``, takes its ``Options`` first and its ``parts`` by name, as every
+    adapter does. Its times (`longest_step`, ``dt``) are in ``time_unit``, the unit of the coupling's XML.
+    """
+
+    time_unit: str = "fs"
 
     @property
     @abstractmethod
     def exchange(self) -> Exchange:
         """The fields and points, known before the first step."""
 
-    @property
     @abstractmethod
-    def longest_step(self) -> float:
-        """The longest time that `advance` takes as one step."""
-
-    @abstractmethod
-    def read(self, field: Field, values: Array) -> None:
-        """Take ``values`` (n, components) that a partner has sent, for the coming step."""
+    def receive(self, read: Read) -> None:
+        """Take what the coming step may read with: good until `advance` returns."""
 
     @abstractmethod
     def write(self, field: Field) -> Array:
         """Return ``values`` (n, components) for a partner, at the time reached."""
 
-    @abstractmethod
-    def advance(self, dt: float) -> None:
-        """Move on by ``dt``."""
+    def meet(self, mesh: str, points: Array) -> None:
+        """Hear where a partner's points (n, dimension) lie, of each mesh of ``regions``, once before the first step."""
+        return
 
-    @abstractmethod
-    def save(self) -> State:
-        """Return everything that a later step depends on."""
-
-    @abstractmethod
-    def restore(self, state: State) -> None:
-        """Return to a saved state."""
+    def where(self, field: Field) -> Array | None:
+        """Return the points (n, dimension) of `write`'s values where they move; None for the mesh's own points."""
+        return None
 
     def accept(self, time: float) -> None:
-        """Hear that the time reached is final: write results, not before."""
+        """Hear that the time reached is final: take averages and counts now, not before."""
         return
 
-    def close(self) -> None:
-        """Give back what the adapters hold."""
+    def observe(self) -> Mapping[str, float]:
+        """Return numbers to keep of each window's end, with units in their names: ``{"total/eV": -3.2}``."""
+        return {}
+
+    def frame(self, folder: Path, time: float) -> None:
+        """Add the time reached to the trajectory or field file in ``folder``, in a format that people's tools read."""
         return
+
+    def audit(self) -> list[Table]:
+        """Return what a person should see before running; raise what makes running wrong."""
+        return []
 
 
 class Coupling(Protocol):
     """What ties a participant to its partners: preCICE, the embedded default, nothing, a recording."""
 
     def start(self, exchange: Exchange, initial: Mapping[Field, Array]) -> None:
-        """Meet the partners."""
+        """Meet the partners; ``initial`` is what the participant would write before its first step."""
+
+    def points(self, mesh: str) -> Array:
+        """Return a partner's points (n, dimension) inside the region that `start` was given for ``mesh``."""
 
     @property
     def running(self) -> bool:
@@ -93,11 +135,11 @@ class Coupling(Protocol):
     def longest_step(self) -> float:
         """The time left in this window."""
 
-    def read(self, field: Field, dt: float) -> Array:
-        """Return a partner's values at ``dt`` from now."""
+    def read(self, field: Field, at: float, points: Array | None = None) -> Array:
+        """Return a partner's values at ``at`` from now; with ``points``, at those."""
 
-    def write(self, field: Field, values: Array) -> None:
-        """Send values."""
+    def write(self, field: Field, values: Array, points: Array | None = None) -> None:
+        """Send values; with ``points``, from those."""
 
     def advance(self, dt: float) -> None:
         """Say that a step of ``dt`` is done."""

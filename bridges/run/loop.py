@@ -22,18 +22,20 @@ def drive(bridge: Bridge, coupling: Coupling, time: float = 0.0) -> None:
     once, when it is final.
     """
     exchange = bridge.exchange
-    coupling.start(exchange, {field: bridge.write(field) for field in exchange.writes})
+    own = [field for field in exchange.writes if field.mesh in exchange.meshes]
+    coupling.start(exchange, {field: bridge.write(field) for field in own})
+    for mesh in exchange.regions:
+        bridge.meet(mesh, coupling.points(mesh))
     began, saved = time, State()
     while coupling.running:
         if coupling.must_save:
             began, saved = time, bridge.save()
         left = coupling.longest_step
         dt = left if bridge.longest_step > left * (1.0 - _ROUNDING) else bridge.longest_step
-        for field in exchange.reads:
-            bridge.read(field, coupling.read(field, dt))
+        bridge.receive(coupling.read)
         bridge.advance(dt)
         for field in exchange.writes:
-            coupling.write(field, bridge.write(field))
+            coupling.write(field, bridge.write(field), bridge.where(field))
         coupling.advance(dt)
         time += dt
         if coupling.must_restore:
@@ -98,11 +100,15 @@ class Alone:
         """The time left in this window."""
         return self._windows.left
 
-    def read(self, field: Field, dt: float) -> Array:
+    def points(self, mesh: str) -> Array:
+        """Raise: nobody provides a mesh."""
+        raise CouplingError(f"nobody provides the mesh '{mesh}'")
+
+    def read(self, field: Field, at: float, points: Array | None = None) -> Array:
         """Raise: `start` has refused every field that could be read."""
         raise CouplingError(f"nobody writes the field '{field.name}'")
 
-    def write(self, field: Field, values: Array) -> None:
+    def write(self, field: Field, values: Array, points: Array | None = None) -> None:
         """Drop ``values``: nobody reads them."""
 
     def advance(self, dt: float) -> None:
@@ -160,11 +166,15 @@ class Recording:
         """The time left in this window."""
         return self._windows.left
 
-    def read(self, field: Field, dt: float) -> Array:
+    def points(self, mesh: str) -> Array:
+        """Raise: a tape has no mesh."""
+        raise CouplingError(f"a recording holds no mesh '{mesh}'")
+
+    def read(self, field: Field, at: float, points: Array | None = None) -> Array:
         """Return this window's recorded values."""
         return self._plays[field.name][self._windows.index].copy()
 
-    def write(self, field: Field, values: Array) -> None:
+    def write(self, field: Field, values: Array, points: Array | None = None) -> None:
         """Keep ``values``."""
         self._now.append((field, values.copy()))
 

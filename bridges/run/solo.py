@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 from scalespan.adapters.interface import Array, ParticleAdapter, State
-from scalespan.bridges.interface import Bridge, Exchange, Field
+from scalespan.bridges.interface import Bridge, Exchange, Field, Read
 
 
 class Solo(Bridge):
@@ -22,16 +22,15 @@ class Solo(Bridge):
     @property
     def exchange(self) -> Exchange:
         """Nothing: it has no partner."""
-        return Exchange(reads=(), writes=(), points={})
+        return Exchange(reads=(), writes=())
 
     @property
     def longest_step(self) -> float:
         """No limit of its own."""
         return inf
 
-    def read(self, field: Field, values: Array) -> None:
-        """Never called: there is no field to read."""
-        raise AssertionError(f"Solo has no field {field.name}")
+    def receive(self, read: Read) -> None:
+        """Nothing comes: it has no partner."""
 
     def write(self, field: Field) -> Array:
         """Never called: there is no field to write."""

@@ -11,7 +11,7 @@ from ase.units import fs
 
 from scalespan.adapters.harmonic import HarmonicAdapter
 from scalespan.adapters.interface import Array, CaseError, CouplingError, Motion, State
-from scalespan.bridges.interface import Bridge, Exchange, Field
+from scalespan.bridges.interface import Bridge, Exchange, Field, Mesh, Read
 from scalespan.bridges.run.loop import Alone, Recording, drive
 from scalespan.bridges.run.solo import Solo
 
@@ -29,20 +29,21 @@ class Mass(Bridge):
         self.steps: list[float] = []
         self.accepted: list[tuple[float, float]] = []
 
-    exchange = Exchange(reads=(FORCE,), writes=(PLACE,), points={"Mass": np.zeros((1, 1))})
+    exchange = Exchange(reads=(FORCE,), writes=(PLACE,), meshes={"Mass": Mesh(np.zeros((1, 2)))})
 
     @property
     def longest_step(self) -> float:
         return self.step
 
-    def read(self, field: Field, values: Array) -> None:
-        self.force = float(values[0, 0])
+    def receive(self, read: Read) -> None:
+        self.read = read
 
     def write(self, field: Field) -> Array:
         return self.state[:1].reshape(1, 1)
 
     def advance(self, dt: float) -> None:
         self.steps.append(dt)
+        self.force = float(self.read(FORCE, dt)[0, 0])
         x, v = self.state
         self.state = np.array([x + v * dt + 0.5 * self.force * dt**2, v + self.force * dt])
 
