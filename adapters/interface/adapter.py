@@ -74,6 +74,7 @@ class ParticleAdapter(Adapter):
     conservative: bool = True  # False: the forces are not the gradient of the energy
     elements: frozenset[int] | None = None  # atomic numbers that can be taken; None: all
     total_charge: int | None = None  # e, of all atoms; None: not for the adapter to say
+    ensembles: frozenset[str] = frozenset({"nve", "langevin", "nose-hoover"})  # that `start` can move in
     _motion: AseMotion | None = None
 
     @final
@@ -90,10 +91,10 @@ class ParticleAdapter(Adapter):
         """
         self._check(atoms, wanted, charges)
         results = self._compute(atoms, frozenset(wanted), charges)
-        for quantity in wanted:
+        for quantity in sorted(wanted):
             if not np.all(np.isfinite(results.need(quantity))):
                 raise EngineFailed(
-                    f"{self.name} answered with {quantity.value} that is not finite",
+                    f"{self.name} gave a result that is not finite: {quantity.value.replace('_', ' ')}",
                     todo="look for atoms on top of each other",
                 )
         return results

@@ -69,6 +69,8 @@ class OpenMMAdapter(ForceField):
         self._dynamics: Dynamics | None = None
         self._census: Census | None = None
         self._periodic, self._cutoff = model.cell is not None, cutoff_of(model.system)
+        if self._periodic:
+            self.ensembles = type(self).ensembles | {"npt"}
 
     @classmethod
     def of(

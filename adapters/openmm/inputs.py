@@ -147,7 +147,7 @@ def _templates(pdb: Path) -> Iterator[None]:
         index, residue, reason = found.groups()
         raise CaseError(
             f"the force field has no template for residue {residue} (number {int(index) + 1} in the file): "
-            f"{reason.split('  ')[0].rstrip('.')}",
+            f"{reason.split(' For more information')[0].rstrip('.')}",
             where=pdb.name,
             todo=f"add a force-field file with a template for {residue}, or correct its atoms and bonds",
         ) from error

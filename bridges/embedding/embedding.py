@@ -97,6 +97,7 @@ class Embedding(ParticleAdapter):
         self._host: ForceField | None = None
         self._asked: list[dict[str, float]] = []  # the last two answers to the host, eV
         if isinstance(self.low, ForceField):
+            self.ensembles = self.low.ensembles
             self._settle(self.low.initial_atoms())
 
     def _check_high(self) -> None:

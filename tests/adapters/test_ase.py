@@ -236,7 +236,7 @@ def test_errors_are_translated_and_keep_their_cause(raised: Exception, becomes: 
 
 
 def test_an_answer_that_is_not_finite_is_refused() -> None:
-    with pytest.raises(EngineFailed, match="energy that is not finite"):
+    with pytest.raises(EngineFailed, match="not finite: energy"):
         ASEAdapter.of(Scripted(answers={"energy": np.nan})).compute(Atoms("H"), {Quantity.ENERGY})
 
 

@@ -32,7 +32,6 @@ class TestBox(ForceFieldContract):
     """A switched cutoff, a reaction field and a dispersion correction."""
 
     timestep = 0.25
-    ensembles = ("nve", "langevin", "nose-hoover", "npt")
 
     def make_adapter(self) -> OpenMMAdapter:
         return make(BOX | {"nonbonded": "cutoff-periodic"})

@@ -96,7 +96,6 @@ class TestZoo(ForceFieldContract):
     """Also the forms in which CHARMM and GROMACS files arrive: LJ apart from charges, Urey-Bradley, CMAP."""
 
     timestep = 0.25
-    ensembles = ("nve", "langevin", "nose-hoover", "npt")
 
     def make_adapter(self) -> OpenMMAdapter:
         return OpenMMAdapter.of(zoo(), openmm_topology(), make().model.positions, REFERENCE)

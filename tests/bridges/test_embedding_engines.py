@@ -47,7 +47,6 @@ class TestBox(ParticleContract):
 
     bound = True
     timestep = 0.25
-    ensembles = ("nve", "langevin", "nose-hoover", "npt")
 
     def make_adapter(self):
         return embedding(openmm(nonbonded="cutoff-periodic", **BOX), Molecule(), ETHANOL[4:], charges=FADE)

@@ -11,7 +11,16 @@ from ase import Atoms
 from ase.md.velocitydistribution import Stationary, ZeroRotation
 from pydantic import Field
 
-from scalespan.adapters.interface import AtomsError, Motion, Observation, OptionError, Options, ParticleAdapter, Table
+from scalespan.adapters.interface import (
+    AtomsError,
+    Motion,
+    NotOffered,
+    Observation,
+    OptionError,
+    Options,
+    ParticleAdapter,
+    Table,
+)
 from scalespan.adapters.interface.units import BOLTZMANN, FEMTOSECOND, KJ_PER_MOL, Temperature, Time, convert, show
 
 from ..loop import Alone, drive
@@ -68,6 +77,12 @@ class Dynamics(Task):
         """Raise CaseError unless duration, interval and timestep are multiples of each other."""
         super().check(model, atoms, output)
         plan = Plan.of(self, output)
+        if self.motion.ensemble not in model.ensembles:
+            raise NotOffered(
+                f"{model.name} does not move in the ensemble '{self.motion.ensemble}'",
+                where="case.toml: task.motion.ensemble",
+                todo=f"it knows {', '.join(sorted(model.ensembles))}; npt needs a periodic force field",
+            )
         if self.velocities and not atoms.get_masses().any():
             raise AtomsError("the atoms have no masses", where="case.toml: task.velocities")
         rows = (
