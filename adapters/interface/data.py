@@ -70,6 +70,15 @@ class ExternalCharges:
     def __len__(self) -> int:
         return len(self.charges)
 
+    def followed_by(self, other: ExternalCharges) -> ExternalCharges:
+        """Return these charges and then the others'."""
+        radii = None
+        if self.radii is not None or other.radii is not None:
+            points = [np.zeros(len(each)) if each.radii is None else each.radii for each in (self, other)]
+            radii = np.concatenate(points)
+        positions = np.concatenate([self.positions, other.positions])
+        return ExternalCharges(positions, np.concatenate([self.charges, other.charges]), radii)
+
 
 def pairs(bonds: Indices) -> list[tuple[int, int]]:
     """Return bonds (k, 2) as pairs of whole numbers."""

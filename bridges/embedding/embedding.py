@@ -47,6 +47,7 @@ class _Sum:
 
     forces: Array | None  # (n, 3) eV/Å
     wanted: frozenset[Quantity]  # of the outer charges
+    outer: int = 0  # how many those are
     energies: dict[str, float] = field(default_factory=dict)  # eV
     charges: dict[Quantity, Array] = field(default_factory=dict)
 
@@ -56,11 +57,11 @@ class _Sum:
         return self.wanted | ({Quantity.ENERGY} if self.forces is None else {Quantity.ENERGY, Quantity.FORCES})
 
     def add(self, share: Share, results: Results) -> None:
-        """Add energy and what the outer charges feel; forces are added by those who know where they belong."""
+        """Add energy and what the outer charges feel, the first of all; forces are added by those who know where."""
         energy = share.sign * float(results.need(Quantity.ENERGY))
         self.energies[share.label] = self.energies.get(share.label, 0.0) + energy
         for quantity in self.wanted:
-            value = share.sign * np.asarray(results.need(quantity))
+            value = share.sign * np.asarray(results.need(quantity))[: self.outer]
             self.charges[quantity] = self.charges.get(quantity, 0.0) + value
 
 
@@ -154,7 +155,9 @@ class Embedding(ParticleAdapter):
         layout = self.layout_of(atoms)
         if Quantity.FORCES in wanted:
             layout.check_sites()
-        total = _Sum(np.zeros((len(atoms), 3)) if Quantity.FORCES in wanted else None, wanted & _CHARGE_QUANTITIES)
+        outer = 0 if charges is None else len(charges)
+        forces = np.zeros((len(atoms), 3)) if Quantity.FORCES in wanted else None
+        total = _Sum(forces, wanted & _CHARGE_QUANTITIES, outer)
         for share in self._partition.whole:
             found = share.adapter.compute(atoms, total.asked, charges)
             total.add(share, found)
@@ -188,15 +191,17 @@ class Embedding(ParticleAdapter):
             asked |= {Quantity.CHARGE_FORCES}
         if hands_back and len(view.fading):
             asked |= {Quantity.CHARGE_POTENTIAL}
-        found = self.high.compute(atoms, asked, view.charges if len(view.charges) else outer)
+        seen = view.charges if outer is None else outer.followed_by(view.charges)
+        found = self.high.compute(atoms, asked, seen if len(seen) else None)
         total.add(Share("high", 1.0, self.high), found)
         if total.forces is None:
             return
         layout.add_capped_forces(total.forces, view, np.asarray(found.need(Quantity.FORCES)))
         if hands_back:
-            potential = found.charge_potential if len(view.fading) else np.zeros(len(view.charges))
+            potential = found.charge_potential if len(view.fading) else np.zeros(len(seen))
             assert found.charge_forces is not None and potential is not None
-            layout.add_charge_forces(total.forces, view, found.charge_forces, potential)
+            forces, potential = found.charge_forces[total.outer :], potential[total.outer :]
+            layout.add_charge_forces(total.forces, view, forces, potential)
 
     def initial_atoms(self) -> Atoms | None:
         """Return the low level's atoms; None where it has none."""

@@ -75,6 +75,7 @@ def coulomb(r, radii=None):
     """Return the energy of two unit charges (eV) and its slope, for points or Gaussians."""
     if radii is None:
         return COULOMB / r, -COULOMB / r**2
+    radii = np.maximum(radii, 1e-6)  # zero makes a point
     gauss = 2.0 / np.sqrt(np.pi) / radii * np.exp(-((r / radii) ** 2))
     return COULOMB * erf(r / radii) / r, COULOMB * (gauss / r - erf(r / radii) / r**2)
 
