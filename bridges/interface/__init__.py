@@ -1,6 +1,8 @@
 """What a bridge is, what it exchanges, and who it exchanges with."""
 
-from .bridge import Bridge, Coupling, Exchange, Field, Mesh, Read
+from scalespan.adapters.interface import Mesh
+
+from .bridge import Bridge, Coupling, Exchange, Field, Read
 from .registry import BRIDGES, Parts, build
 
 __all__ = ["BRIDGES", "Bridge", "Coupling", "Exchange", "Field", "Mesh", "Parts", "Read", "build"]

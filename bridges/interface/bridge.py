@@ -7,14 +7,12 @@ lives by `scalespan.adapters.interface`. What is here is for the line between pr
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
-from scalespan.adapters.interface import Adapter, Array, Indices, Table
+from scalespan.adapters.interface import Adapter, Array, Mesh, Table
 
 
 @dataclass(frozen=True)
@@ -27,20 +25,6 @@ class Field:
     components: int  # 1, or the mesh's dimension
 
 
-def _no_cells() -> Indices:
-    return np.zeros((0, 0), dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class Mesh:
-    """This rank's points of a mesh that the participant provides, and their connectivity where it has any."""
-
-    points: Array  # (n, dimension), in the coupling's unit of length
-    edges: Indices = field(default_factory=_no_cells)  # (k, 2) indices of points
-    triangles: Indices = field(default_factory=_no_cells)  # (k, 3)
-    tetrahedra: Indices = field(default_factory=_no_cells)  # (k, 4)
-
-
 @dataclass(frozen=True)
 class Exchange:
     """What one participant reads and writes, and where its points lie."""
@@ -51,6 +35,8 @@ class Exchange:
     # Meshes of a partner that it uses directly, at their own points or at moving ones: the box (2, dimension), low and
     # high, outside which it needs nothing.
     regions: Mapping[str, Array] = field(default_factory=dict)
+    # Field name -> the gradient (n, components, dimension) of what `Bridge.write` gives now, for mappings that use it.
+    gradients: Mapping[str, Callable[[], Array]] = field(default_factory=dict)
 
 
 class Read(Protocol):

@@ -16,17 +16,27 @@ from scalespan.adapters.interface import (
     nearest,
 )
 
+from .bridge import Coupling
+
 BRIDGES = Registry("scalespan.bridges")
 
 Parts: TypeAlias = Mapping[str, Adapter]
 Maker: TypeAlias = Callable[..., Adapter]
 
 
-def build(table: Mapping[str, Any], *, where: str, folder: Path | None = None) -> Adapter:
+def build(
+    table: Mapping[str, Any],
+    *,
+    where: str,
+    folder: Path | None = None,
+    coupling: Callable[[], Coupling] | None = None,
+) -> Adapter:
     """Return the adapter that a table describes.
 
     A class with ``parts``, a tuple of names, is a bridge: the sub-tables of those names are
-    built first and handed to its constructor by name, after the options.
+    built first and handed to its constructor by name, after the options. A class with
+    ``coupled = True`` asks a partner for its answers, and is handed ``coupling``, which makes
+    the coupling of this process when it is first called for.
 
     Raises:
         OptionError: no ``use``, or a name that neither adapters nor bridges know.
@@ -44,11 +54,13 @@ def build(table: Mapping[str, Any], *, where: str, folder: Path | None = None) -
         tables = _take_parts(name, getattr(found, "parts", ()), options)
     except (OptionError, EngineMissing) as error:
         raise error.at(where) from error
-    parts = {part: build(table, where=f"{where}.{part}", folder=folder) for part, table in tables.items()}
+    parts = {
+        part: build(table, where=f"{where}.{part}", folder=folder, coupling=coupling) for part, table in tables.items()
+    }
     read = found.Options.read(options, where=where, folder=folder)
     maker: Maker = found
     try:
-        return maker(read, **parts)
+        return maker(read, coupling=coupling) if getattr(found, "coupled", False) else maker(read, **parts)
     except ScalespanError as error:
         raise error.at(where) from error
 
