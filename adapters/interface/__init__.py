@@ -24,9 +24,10 @@ from .errors import (
     UnitError,
     nearest,
 )
+from .fields import FieldAdapter, Mesh, Port
 from .motion import AseMotion, Motion
 from .options import CaseFile, Options
-from .registry import ADAPTERS, Entry, Registry
+from .registry import ADAPTERS, Entry, Registry, load_file
 
 __all__ = [
     "ADAPTERS",
@@ -45,8 +46,10 @@ __all__ = [
     "EngineMissing",
     "Entry",
     "ExternalCharges",
+    "FieldAdapter",
     "ForceField",
     "Indices",
+    "Mesh",
     "Motion",
     "NotConverged",
     "NotOffered",
@@ -55,6 +58,7 @@ __all__ = [
     "Options",
     "Part",
     "ParticleAdapter",
+    "Port",
     "Potential",
     "Quantity",
     "RegionError",
@@ -66,6 +70,7 @@ __all__ = [
     "TermCount",
     "Topology",
     "UnitError",
+    "load_file",
     "nearest",
     "pairs",
     "under",

@@ -53,7 +53,7 @@ class Registry:
             CaseError: its module cannot be imported, or holds no such class.
         """
         if folder is not None and (folder / f"{name}.py").is_file():
-            module = _load(folder / f"{name}.py")
+            module = load_file(folder / f"{name}.py")
         elif name in self._files():
             module = self._import(f"{self.package}.{name}")
         elif points := importlib.metadata.entry_points(group=self.package, name=name):
@@ -102,7 +102,12 @@ class Registry:
             raise CaseError(f"{module} cannot be imported: {error}") from error
 
 
-def _load(path: Path) -> ModuleType:
+def load_file(path: Path) -> ModuleType:
+    """Return a Python file beside a case as a module, the same one each time.
+
+    Raises:
+        CaseError: it cannot be imported.
+    """
     # The name holds the whole path, so that two cases may each have a file of one name.
     key = f"scalespan_case_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
     if key in sys.modules:

@@ -1,0 +1,237 @@
+"""DOLFINx as an adapter. https://fenicsproject.org, tested with 0.9 (doi:10.5281/zenodo.10447666)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..interface import (
+    Array,
+    CaseError,
+    EngineImport,
+    FieldAdapter,
+    Mesh,
+    OptionError,
+    Port,
+    State,
+    load_file,
+    under,
+)
+from .domain import Domain, compiled
+from .elasticity import elasticity
+from .frames import add_frame
+from .heat import heat
+from .options import DolfinxOptions, OwnOptions
+from .poisson import poisson
+from .ports import Ports
+from .probes import Probes
+from .problem import Problem
+from .solve import Step
+from .versions import INSTALL
+
+with EngineImport("dolfinx", install=INSTALL) as engine:
+    import ufl
+    from dolfinx import fem
+
+
+class DolfinxAdapter(FieldAdapter):
+    """Finite elements by DOLFINx: heat, solids, electrostatics, and any problem of one's own in UFL."""
+
+    name = "dolfinx"
+    Options = DolfinxOptions
+
+    def __init__(self, options: DolfinxOptions) -> None:
+        engine.need()
+        self._options, self._time, self._raw_known = options, 0.0, False
+        self.domain = Domain(options.mesh, options.degree)
+        self.problem = _problem_of(options, self.domain)
+        self._ports = Ports(options.places, self.problem, self.domain)
+        entering = self._ports.entering()
+        residual = self.problem.residual if entering is None else self.problem.residual + entering
+        self._step = Step(self.problem.unknown, residual, self.problem.linear, options.solver)
+        self._closed = False
+        self._begun, self._entering = self.problem.begin is None, entering
+        self._loads = fem.Function(self.problem.unknown.function_space)
+        self._probes: Probes | None = None
+        self._point_loads: Array | None = None
+        self._measured = self._forms_to_observe()
+
+    @property
+    def dimension(self) -> int:
+        """The dimension of the mesh."""
+        return self.domain.dimension
+
+    @property
+    def length_unit(self) -> str:
+        """As the options say."""
+        return self._options.length
+
+    @property
+    def time_unit(self) -> str:
+        """As the options say."""
+        return self._options.time
+
+    @property
+    def inputs(self) -> Mapping[str, Port]:
+        """What the places take."""
+        return self._ports.inputs
+
+    @property
+    def outputs(self) -> Mapping[str, Port]:
+        """What the places give: fields, what leaves through a boundary, nodal reactions."""
+        return self._ports.outputs
+
+    @property
+    def fields(self) -> Mapping[str, int]:
+        """The unknown and the problem's other fields."""
+        return self._ports.fields
+
+    def points(self, place: str) -> Mesh:
+        """Return the nodes of a place that this rank owns, and with connectivity those that its cells share."""
+        return self._ports.nodes[place].mesh
+
+    def _set_input(self, name: str, values: Array) -> None:
+        self._ports.set(name, values)
+
+    def _output(self, name: str) -> Array:
+        return self._ports.get(name, self._step.raw if self._raw_known else None)
+
+    def _evaluate(self, name: str, points: Array) -> Array:
+        return self._probe(points).evaluate(self._ports.field(name))
+
+    def _load(self, points: Array, values: Array) -> None:
+        if values.shape[1] != self._ports.components:
+            raise CaseError(f"a load has {values.shape[1]} components, and must have {self._ports.components}")
+        self._point_loads = values.copy()
+        self._loaded = self._probe(points)
+
+    @property
+    def longest_step(self) -> float:
+        """The timestep of the options."""
+        return self._options.timestep or inf
+
+    def begin(self) -> None:
+        """Find the acceleration that the first loads make."""
+        if self._begun:
+            return
+        assert self.problem.begin is not None
+        unknown, residual = self.problem.begin
+        step = Step(unknown, residual if self._entering is None else residual + self._entering, True, {})
+        self.domain.time.value = self._time
+        step.fix(self._ports.fix())
+        unknown.x.array[:] = 0.0
+        step.solve(self.nodal_loads(), 0.0)
+        step.close()
+        self._begun = True
+
+    def advance(self, dt: float) -> None:
+        """Solve one step of length ``dt``."""
+        self.begin()
+        self.domain.dt.value, self.domain.time.value = dt, self._time + dt
+        self._step.fix(self._ports.fix())
+        self._step.solve(self.nodal_loads(), dt)
+        self.problem.after()
+        self._time += dt
+        self._raw_known = True
+
+    def save(self) -> State:
+        """Return the time, the unknown, its history, the last residual, and what partners gave."""
+        state: State = {"time": np.array([self._time, self._raw_known, self._begun])}
+        state |= {key: function.x.array.copy() for key, function in self._functions().items()}
+        if self._point_loads is not None:
+            state |= {"load/points": self._loaded.points.copy(), "load/values": self._point_loads.copy()}
+        return state
+
+    def restore(self, state: State) -> None:
+        """Return to a saved state."""
+        self._time = float(state["time"][0])
+        self._raw_known, self._begun = (bool(each) for each in state["time"][1:])
+        self.domain.time.value = self._time
+        for key, function in self._functions().items():
+            function.x.array[:] = state[key]
+        load = under("load", state)
+        self._point_loads = None
+        if load:
+            self._load(load["points"], load["values"])
+
+    def observe(self) -> Mapping[str, float]:
+        """Return the energies of a solid, and the distance to the exact solution where the options give one."""
+        self.domain.time.value = self._time
+        found = {key: self.domain.integral(form) for key, form in self._measured.items()}
+        if "error" in found:
+            found["error/1"] = sqrt(found.pop("error") / found.pop("size"))
+        return found
+
+    def frame(self, folder: Path, time: float) -> None:
+        """Add the unknown to ``fields.pvd``, for ParaView."""
+        self.problem.unknown.name = self.problem.name
+        add_frame(self.problem.unknown, folder, time)
+
+    def close(self) -> None:
+        """Give PETSc's objects back."""
+        if not self._closed:
+            self._step.close()
+        self._closed = True
+
+    def nodal_loads(self) -> Array:
+        """Return the loads of partners and points on this rank's degrees of freedom, complete on the owned ones."""
+        self._loads.x.array[:] = 0.0
+        self._ports.loads(self._loads)
+        if self._point_loads is not None:
+            self._loaded.load(self._point_loads, self._loads)
+        loads: Array = self._loads.x.array.copy()
+        return loads
+
+    def _probe(self, points: Array) -> Probes:
+        """Return the points found in the mesh; the last ones are remembered."""
+        same = self._probes is not None and np.array_equal(self._probes.points, points)
+        if not self.domain.comm.allreduce(int(same), op=_minimum()):
+            self._probes = Probes(points, self.domain)
+        assert self._probes is not None
+        return self._probes
+
+    def _functions(self) -> dict[str, Any]:
+        found = {"unknown": self.problem.unknown, "residual": self._step.raw}
+        found |= {f"history/{key}": function for key, function in self.problem.history.items()}
+        return found | {f"given/{key}": function for key, function in self._ports.given.items()}
+
+    def _forms_to_observe(self) -> dict[str, Any]:
+        energy = f"{self._options.mass}*{self._options.length}**2/{self._options.time}**2"
+        forms = {f"{key}/({energy})": form for key, form in self.problem.measures.items()}
+        if self._options.exact is not None:
+            u = self.problem.unknown
+            exact = self.domain.formula(self._options.exact, self._ports.components)
+            forms["error"] = ufl.inner(u - exact, u - exact) * self.domain.dx
+            forms["size"] = ufl.inner(exact, exact) * self.domain.dx
+        return {key: compiled(form) for key, form in forms.items()}
+
+
+def _problem_of(options: DolfinxOptions, domain: Domain) -> Problem:
+    if options.heat is not None:
+        return heat(options.heat, domain)
+    if options.elasticity is not None:
+        return elasticity(options.elasticity, domain)
+    if options.poisson is not None:
+        return poisson(options.poisson, domain)
+    assert options.own is not None
+    return _own(options.own, domain)
+
+
+def _own(options: OwnOptions, domain: Domain) -> Problem:
+    function = vars(load_file(options.file)).get(options.function)
+    if not callable(function):
+        raise OptionError(f"{options.file} has no function '{options.function}'")
+    problem = function(domain)
+    if not isinstance(problem, Problem):
+        raise CaseError(f"'{options.function}' of {options.file} returned {type(problem).__name__}, not a Problem")
+    return problem
+
+
+def _minimum() -> Any:
+    from mpi4py import MPI
+
+    return MPI.MIN

@@ -1,0 +1,141 @@
+"""The options of the DOLFINx adapter: units, mesh, places, solver, and one problem.
+
+All numbers are in one consistent system of units, which `length`, `time` and `mass` name.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from ..interface import CaseFile, Options
+
+Formula = str | float  # of x, y, z and t: "1 + x**2 + 3*y**2 + 1.2*t"
+Formulas = Formula | list[Formula]  # one for each component of a vector
+Setting = str | int | float | bool
+Cell = Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"]
+
+
+class MeshOptions(Options):
+    """A box of cells, or a file of gmsh."""
+
+    low: list[float] | None = None  # a box's corner; two numbers in 2-D, three in 3-D
+    high: list[float] | None = None  # the opposite corner
+    cells: list[int] | None = None  # how many along each axis
+    cell: Cell | None = None  # None: triangles in 2-D, tetrahedra in 3-D
+    file: CaseFile | None = None  # a .msh of gmsh, in place of a box
+    dimension: Literal[2, 3] = 3  # of the space that the file's mesh lies in
+    # Of a box there are left and right (along x), bottom and top (y), back and front (z); of any mesh, all.
+    boundaries: dict[str, str | int] = Field(default_factory=dict)  # name: a condition "x < 1e-9", or a group of gmsh
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        box = (self.low, self.high, self.cells)
+        if (self.file is None) == (None in box):
+            raise ValueError("a mesh is either a file, or a box with low, high and cells")
+        if self.low and self.high and self.cells and self.file is None:
+            if not len(self.low) == len(self.high) == len(self.cells) in (2, 3):
+                raise ValueError("low, high and cells have two numbers each, or three")
+            if not all(low < high for low, high in zip(self.low, self.high, strict=True)) or min(self.cells) < 1:
+                raise ValueError("a box has low < high, and at least one cell along each axis")
+        return self
+
+
+class Place(Options):
+    """A part of the continuum that a partner touches."""
+
+    boundary: str | None = None  # the name of a boundary; None: the volume
+    takes: list[str] = Field(default_factory=list)  # what partners give: temperature, heat_flux, displacement, force …
+    at: Literal["nodes", "facets"] = "nodes"  # where the points are: facets, in the middle of each of a boundary's
+    connectivity: bool = False  # of nodes: edges, triangles, tetrahedra; on several ranks, shared ones are then doubled
+
+    @model_validator(mode="after")
+    def _facets_of_a_boundary(self) -> Self:
+        if self.at == "facets" and (self.boundary is None or self.connectivity):
+            raise ValueError("points in the middles of facets are of a boundary, and have no connectivity")
+        return self
+
+
+class Fixed(Options):
+    """A value that a boundary keeps."""
+
+    boundary: str
+    value: Formulas
+    component: int | None = None  # of a vector, from 0; None: all
+
+
+class Natural(Options):
+    """What enters through a boundary: a heat flux, a traction, a surface charge."""
+
+    boundary: str
+    value: Formulas
+
+
+class HeatOptions(Options):
+    """ρc ∂u/∂t = ∇·(κ∇u) + f, by the implicit Euler method."""
+
+    conductivity: Formula = 1.0  # κ
+    capacity: Formula = 1.0  # ρc, of the volume; 0: steady
+    source: Formula = 0.0  # f
+    initial: Formula = 0.0  # u at the beginning
+    fixed: list[Fixed] = Field(default_factory=list)
+    natural: list[Natural] = Field(default_factory=list)  # the heat flux that enters
+
+
+class ElasticityOptions(Options):
+    """ρ ∂²u/∂t² = ∇·P + f: linear elasticity, or the neo-Hookean solid; plane strain in 2-D."""
+
+    material: Literal["linear", "neo-hookean"] = "linear"
+    young: float = Field(gt=0)  # Young's modulus
+    poisson: float = Field(gt=-1, lt=0.5)  # Poisson's ratio
+    density: float = Field(default=0.0, ge=0)  # ρ; 0: statics
+    spectral_radius: float = Field(default=1.0, ge=0, le=1)  # generalised-α at infinite frequency; 1: no damping
+    scheme: Literal["newmark", "generalised-alpha"] = "newmark"  # newmark: the trapezoidal rule, β = 1/4, γ = 1/2
+    source: Formulas = 0.0  # f, a force on the volume
+    initial: Formulas = 0.0  # u at the beginning
+    velocity: Formulas = 0.0  # ∂u/∂t at the beginning
+    fixed: list[Fixed] = Field(default_factory=list)
+    natural: list[Natural] = Field(default_factory=list)  # the traction
+
+
+class PoissonOptions(Options):
+    """−∇·(ε∇φ) = ρ + Σ qᵢ δ(x − xᵢ): electrostatics with point charges."""
+
+    permittivity: Formula = 1.0  # ε, absolute; 0.005526 e/(V·Å) in vacuum, with Å, V and e
+    source: Formula = 0.0  # ρ
+    fixed: list[Fixed] = Field(default_factory=list)
+    natural: list[Natural] = Field(default_factory=list)  # the surface charge ε ∂φ/∂n
+
+
+class OwnOptions(Options):
+    """A problem of one's own: a Python file with a function that takes a `Domain` and returns a `Problem`."""
+
+    file: CaseFile
+    function: str = "problem"
+
+
+class DolfinxOptions(Options):
+    """A continuum."""
+
+    length: str = "m"  # the unit of the mesh, in pint's spelling
+    time: str = "s"  # the unit of times
+    mass: str = "kg"  # the unit that makes the system of mechanical units complete
+    timestep: float | None = Field(default=None, gt=0)  # the longest step; None: the coupling's window
+    degree: Literal[1, 2] = 1  # of the Lagrange elements
+    mesh: MeshOptions
+    places: dict[str, Place] = Field(default_factory=dict)  # by name
+    exact: Formulas | None = None  # a known solution; the series then shows error/1, its relative L2 distance
+    solver: dict[str, Setting] = Field(default_factory=dict)  # of PETSc: ksp_type = "cg", pc_type = "gamg"; none: LU
+    # exactly one of these:
+    heat: HeatOptions | None = None
+    elasticity: ElasticityOptions | None = None
+    poisson: PoissonOptions | None = None
+    own: OwnOptions | None = None
+
+    @model_validator(mode="after")
+    def _one_problem(self) -> Self:
+        given = [key for key in ("heat", "elasticity", "poisson", "own") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(f"one problem of heat, elasticity, poisson and own is wanted, not {len(given)}")
+        return self

@@ -1,0 +1,182 @@
+"""The ports of a problem at its places: what partners can give it and what it gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..interface import Array, EngineImport, Indices, OptionError, Port, nearest
+from .domain import Domain
+from .facets import Facets
+from .flux import Outflow, Projection
+from .nodes import Nodes
+from .options import Place
+from .problem import Problem
+from .versions import INSTALL
+
+with EngineImport("dolfinx", install=INSTALL) as engine:
+    import ufl
+    from dolfinx import fem
+
+
+class Ports:
+    """Functions that hold what partners gave, and the ways to what they want."""
+
+    def __init__(self, places: Mapping[str, Place], problem: Problem, domain: Domain) -> None:
+        self._problem, self._domain = problem, domain
+        self.nodes = {
+            name: Facets(place, domain) if place.at == "facets" else Nodes(place, domain)
+            for name, place in places.items()
+        }
+        self.components: int = problem.unknown.function_space.dofmap.index_map_bs
+        self.given: dict[str, Any] = {}  # port -> the function that holds its values
+        self.inputs = {
+            f"{name}.{quantity}": self._input(name, place, quantity)
+            for name, place in places.items()
+            for quantity in place.takes
+        }
+        self.outputs = {f"{name}.{each}": port for name in places for each, port in self._outputs(name).items()}
+        self._fixed = self._fixed_by_options()
+        self._projections: dict[str, Projection] = {}
+        self._outflows: dict[str, Outflow] = {}
+
+    def entering(self) -> Any:
+        """Return the form −Σ ∮ g·v ds of what partners let in; None where there is nothing."""
+        natural = [name for name in self.given if _parted(name)[1] == self._problem.natural]
+        terms = [
+            -ufl.inner(self.given[name], self._problem.test) * self._domain.ds(str(self._boundary(name)))
+            for name in natural
+        ]
+        return sum(terms[1:], terms[0]) if terms else None
+
+    def fix(self) -> Indices:
+        """Set the unknown where it is given, by partners and then by the options; return those degrees of freedom."""
+        unknown, found = self._problem.unknown, [np.zeros(0, dtype=np.int32)]
+        for name, function in self.given.items():
+            if _parted(name)[1] == self._problem.name:
+                dofs = self.nodes[_parted(name)[0]].dofs(self.components)
+                unknown.x.array[dofs] = function.x.array[dofs]
+                found.append(dofs)
+        coordinates = unknown.function_space.tabulate_dof_coordinates()
+        for dofs, fixed in self._fixed:
+            places = coordinates[dofs // self.components]
+            width = self.components if fixed.component is None else 1
+            values = self._domain.values(fixed.value, places, width)
+            column = dofs % self.components if width > 1 else np.zeros(len(dofs), dtype=int)
+            unknown.x.array[dofs] = values[np.arange(len(dofs)), column]
+            found.append(dofs)
+        return np.unique(np.concatenate(found)).astype(np.int32)
+
+    def loads(self, into: Any) -> None:
+        """Add the nodal loads that partners gave to a function."""
+        for name, function in self.given.items():
+            if _parted(name)[1] == self._problem.load:
+                into.x.array[:] += function.x.array
+
+    def set(self, name: str, values: Array) -> None:
+        """Keep the values of an input."""
+        place, quantity = _parted(name)
+        function = self.given[name]
+        if quantity == self._problem.load:
+            function.x.array[:] = 0.0
+            self.nodes[place].add(values, function)
+        else:
+            self.nodes[place].put(values, function)
+
+    def get(self, name: str, raw: Any) -> Array:
+        """Return the values of an output; ``raw`` is the last residual, None before the first step."""
+        place, quantity = _parted(name)
+        nodes = self.nodes[place]
+        if quantity == self._problem.natural:
+            outflow = self._outflow(place)
+            return nodes.take(outflow.projected() if raw is None else outflow.consistent(raw))
+        if quantity == self._problem.load:
+            return -nodes.take(raw) if raw is not None else np.zeros((len(nodes.local), self.components))
+        return nodes.take(self.field(quantity))
+
+    def field(self, quantity: str) -> Any:
+        """Return the unknown, or another field of the problem, as a function on the nodes."""
+        if quantity == self._problem.name:
+            return self._problem.unknown
+        found = self._problem.fields[quantity]
+        if isinstance(found, fem.Function):
+            return found
+        if quantity not in self._projections:
+            self._projections[quantity] = Projection(found, self._domain)
+        return self._projections[quantity].now()
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """What `field` gives, and how many components each has."""
+        found = {each: _width(form) for each, form in self._problem.fields.items()}
+        return {self._problem.name: self.components} | found
+
+    def _input(self, name: str, place: Place, quantity: str) -> Port:
+        problem = self._problem
+        if place.boundary is not None:
+            self._domain.known(place.boundary)
+        nodes = self.nodes[name]
+        known = {problem.load} | ({problem.natural} if place.boundary else set())
+        known |= {problem.name, *problem.inputs} if isinstance(nodes, Nodes) else set()
+        if quantity not in known:
+            raise OptionError(f"the place '{name}' cannot take '{quantity}'", todo=nearest(quantity, known))
+        space = problem.unknown.function_space
+        if isinstance(nodes, Facets) and quantity == problem.natural:
+            space = nodes.space(self.components)
+        function = problem.inputs.get(quantity) or fem.Function(space)
+        if isinstance(nodes, Nodes):
+            nodes.fits(function, quantity)
+        self.given[f"{name}.{quantity}"] = function
+        late = quantity in (problem.natural, problem.load)
+        width = function.function_space.dofmap.index_map_bs
+        return Port(name, width, at=problem.at if late else 1.0, conservative=quantity == problem.load)
+
+    def _outputs(self, name: str) -> dict[str, Port]:
+        problem = self._problem
+        found = {each: Port(name, width) for each, width in self.fields.items()}
+        if self.nodes[name].boundary is not None and problem.outflow is not None:
+            found[problem.natural] = Port(name, self.components)
+        if isinstance(self.nodes[name], Nodes) and not self._doubled(name):
+            found[problem.load] = Port(name, self.components, conservative=True)
+        return found
+
+    def _doubled(self, name: str) -> bool:
+        nodes = self.nodes[name]
+        return bool(self._domain.comm.allreduce(len(nodes.local) - nodes.owned))
+
+    def _boundary(self, port: str) -> str | None:
+        return self.nodes[_parted(port)[0]].boundary
+
+    def _fixed_by_options(self) -> list[tuple[Indices, Any]]:
+        found = []
+        for fixed in self._problem.fixed:
+            dofs = Nodes(Place(boundary=fixed.boundary), self._domain).dofs(self.components)
+            if fixed.component is not None:
+                dofs = dofs[dofs % self.components == fixed.component]
+            found.append((dofs, fixed))
+        return found
+
+    def _outflow(self, place: str) -> Outflow:
+        """Return the flux of a place; elsewhere is where someone else fixes the unknown."""
+        if place not in self._outflows:
+            others = [dofs for dofs, _ in self._fixed]
+            others += [
+                self.nodes[_parted(name)[0]].dofs(self.components)
+                for name in self.given
+                if _parted(name)[1] == self._problem.name and _parted(name)[0] != place
+            ]
+            elsewhere = np.unique(np.concatenate([np.zeros(0, dtype=np.int32), *others]))
+            self._outflows[place] = Outflow(self._problem, self._domain, self.nodes[place], elsewhere)
+        return self._outflows[place]
+
+
+def _parted(port: str) -> tuple[str, str]:
+    """Return a port's place and quantity."""
+    place, _, quantity = port.rpartition(".")
+    return place, quantity
+
+
+def _width(field: Any) -> int:
+    return int(field.ufl_shape[0]) if field.ufl_shape else 1

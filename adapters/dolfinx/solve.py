@@ -1,0 +1,153 @@
+"""One step: F(u; v) = loads, by PETSc's SNES; a linear problem takes one linear solve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from ..interface import Array, EngineFailed, EngineImport, Indices, NotConverged
+from .domain import compiled
+from .nodes import add_ghosts
+from .versions import INSTALL
+
+with EngineImport("dolfinx", install=INSTALL) as engine:
+    import ufl
+    from dolfinx import fem
+    from dolfinx.fem import petsc
+    from petsc4py import PETSc
+
+_DIRECT: dict[str, str | int | float | bool] = {
+    "ksp_type": "preonly",
+    "pc_type": "lu",
+    "pc_factor_zeropivot": 0.0,  # PETSc's 2e-14 is absolute, and in some units every pivot is smaller
+}
+# Far below any coupling's tolerance; PETSc's own 1e-5 would be what the coupling sees.
+_TIGHT: dict[str, str | int | float | bool] = {"ksp_rtol": 1e-12, "snes_rtol": 1e-10}
+_serial = count()
+
+
+class Step:
+    """Solves for a function, with some of its degrees of freedom fixed."""
+
+    def __init__(self, unknown: Any, residual: Any, linear: bool, options: Mapping[str, Any]) -> None:
+        self.unknown, self._linear = unknown, linear
+        space = unknown.function_space
+        self._forms = compiled(residual), compiled(ufl.derivative(residual, unknown, ufl.TrialFunction(space)))
+        self.raw = fem.Function(space)  # F(u; ·) at every degree of freedom
+        self._loads = np.zeros_like(self.raw.x.array)
+        self._fixed, self._rows = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32)
+        self._matrix = petsc.create_matrix(self._forms[1])
+        self._point = unknown.x.petsc_vec.duplicate()
+        self._assembled_for: float | None = None
+        self._snes = self._create(space.mesh.comm, options)
+
+    def fix(self, fixed: Indices) -> None:
+        """Say which degrees of freedom (local, unrolled, ghosts included) keep the values that the unknown has."""
+        if not np.array_equal(fixed, self._fixed):
+            self._fixed, self._rows, self._assembled_for = fixed, global_rows(self.unknown, fixed), None
+
+    def solve(self, loads: Array, dt: float) -> None:
+        """Solve for the unknown; what it holds is the first guess.
+
+        Args:
+            loads: on every local degree of freedom, complete on the owned ones.
+            dt: what a linear problem's matrix depends on.
+
+        Raises:
+            NotConverged: Newton's method, or the linear solver, ended without an answer.
+            EngineFailed: PETSc raised.
+        """
+        self._loads = loads
+        if not self._linear or self._assembled_for != dt:
+            self._assembled_for = None
+        self._dt = dt
+        self.unknown.x.petsc_vec.copy(self._point)
+        try:
+            self._snes.solve(None, self._point)
+        except PETSc.Error as error:
+            raise EngineFailed(f"PETSc could not solve a step: {error}", where="dolfinx") from error
+        reason = self._snes.getConvergedReason()
+        if reason < 0 or self._snes.ksp.getConvergedReason() < 0:
+            raise NotConverged(
+                f"a step has no answer after {self._snes.getIterationNumber()} iterations of Newton's method (SNES "
+                f"{reason}, KSP {self._snes.ksp.getConvergedReason()})",
+                where="dolfinx",
+                todo="take a shorter timestep, or other options in [solver]",
+            )
+        self._take(self._point)
+        self.assemble()
+
+    def assemble(self) -> None:
+        """Set `raw` to F(u; ·) − loads at the unknown as it stands."""
+        self.raw.x.array[:] = 0.0
+        petsc.assemble_vector(self.raw.x.petsc_vec, self._forms[0])
+        add_ghosts(self.raw)
+        self.raw.x.array[:] -= self._loads
+        self.raw.x.scatter_forward()
+
+    def _create(self, comm: Any, options: Mapping[str, Any]) -> Any:
+        snes = PETSc.SNES().create(comm)
+        snes.setFunction(self._function, self.raw.x.petsc_vec.duplicate())
+        snes.setJacobian(self._jacobian, self._matrix)
+        given = _TIGHT | (dict(options) if options else _DIRECT)
+        configure(snes, {"snes_type": "ksponly" if self._linear else "newtonls"} | given)
+        return snes
+
+    def _take(self, point: Any) -> None:
+        point.copy(self.unknown.x.petsc_vec)
+        self.unknown.x.scatter_forward()
+
+    def _function(self, snes: Any, point: Any, value: Any) -> None:
+        self._take(point)
+        self.assemble()
+        self.raw.x.petsc_vec.copy(value)
+        owned = self._fixed[self._fixed < value.getLocalSize()]
+        value.array[owned] = 0.0
+
+    def _jacobian(self, snes: Any, point: Any, matrix: Any, other: Any) -> None:
+        if self._linear and self._assembled_for == self._dt:
+            return
+        matrix.zeroEntries()
+        petsc.assemble_matrix(matrix, self._forms[1])
+        matrix.assemble()
+        # As large as the others, whatever the units: a 1 would spoil the condition number.
+        size = matrix.getDiagonal().norm(PETSc.NormType.INFINITY)
+        matrix.zeroRowsColumns(self._rows, size or 1.0)
+        self._assembled_for = self._dt
+
+    def close(self) -> None:
+        """Give PETSc's objects back."""
+        self._snes.destroy()
+        self._matrix.destroy()
+
+
+def configure(solver: Any, options: Mapping[str, str | int | float | bool]) -> None:
+    """Set a PETSc solver by a table of PETSc's own options, and leave no trace in its database."""
+    prefix = f"scalespan_{next(_serial)}_"
+    database = PETSc.Options()
+    solver.setOptionsPrefix(prefix)
+    for key, value in options.items():
+        database[prefix + key] = value
+    solver.setFromOptions()
+    for key in options:
+        database.delValue(prefix + key)
+
+
+def direct(matrix: Any) -> Any:
+    """Return a KSP that solves with an assembled matrix by LU."""
+    ksp = PETSc.KSP().create(matrix.comm)
+    ksp.setOperators(matrix)
+    configure(ksp, _DIRECT)
+    return ksp
+
+
+def global_rows(function: Any, dofs: Indices) -> Indices:
+    """Return the global numbers of the owned ones among local, unrolled degrees of freedom."""
+    dofmap = function.function_space.dofmap
+    blocks, bs = dofmap.index_map, dofmap.index_map_bs
+    owned = np.sort(dofs[dofs < blocks.size_local * bs])
+    first: int = blocks.local_range[0] * bs
+    return (owned + first).astype(PETSc.IntType)

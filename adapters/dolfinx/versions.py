@@ -1,0 +1,57 @@
+"""What DOLFINx 0.9, 0.10 and 0.11 do differently. Run with 0.9; 0.10 and 0.11 after their release notes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..interface import Array, EngineImport
+
+with EngineImport("dolfinx", install="conda install -c conda-forge fenics-dolfinx") as engine:
+    import dolfinx
+    from dolfinx import cpp
+
+INSTALL = "conda install -c conda-forge fenics-dolfinx"
+
+
+def read_gmsh(file: Path, comm: Any, dimension: int) -> tuple[Any, Any]:
+    """Return the mesh of a .msh file and the tags of its facets (None without physical groups)."""
+    try:
+        from dolfinx.io import gmsh  # 0.10: a MeshData
+    except ImportError:
+        from dolfinx.io import gmshio  # 0.9: mesh, cell tags, facet tags
+
+        mesh, _, tags = gmshio.read_from_msh(file, comm, 0, gdim=dimension)
+        return mesh, tags
+    data = gmsh.read_from_msh(file, comm, 0, gdim=dimension)
+    return data.mesh, data.facet_tags
+
+
+def basix_element(space: Any) -> Any:
+    """Return the scalar basix element of a Lagrange space, blocked or not."""
+    return space.element.basix_element
+
+
+def coordinate_map(mesh: Any) -> Any:
+    """Return the map from the reference cell."""
+    return mesh.geometry.cmap
+
+
+def owners(mesh: Any, points: Array, padding: float) -> tuple[Array, Array, Array, Array]:
+    """Say which rank has the cell of each point (n, 3).
+
+    Returns:
+        for the points given: the owning rank, −1 outside (n,); for the points that this rank owns: the rank that asks
+        (m,), the points (m, 3), their cells (m,).
+    """
+    find = cpp.geometry.determine_point_ownership
+    try:
+        found = find(mesh._cpp_object, points, padding)
+    except TypeError:  # 0.10 can be told among which cells to look
+        found = find(mesh._cpp_object, points, padding, None)
+    return found.src_owner, found.dest_owners, found.dest_points, found.dest_cells
+
+
+def version() -> str:
+    """Return DOLFINx's version."""
+    return str(dolfinx.__version__)

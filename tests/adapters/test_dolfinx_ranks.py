@@ -1,0 +1,64 @@
+"""DOLFINx on one rank and on two: the same numbers, adjoint loads, complete meshes, restores bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("dolfinx", reason="DOLFINx is not installed: conda install -c conda-forge fenics-dolfinx")
+
+Answers = dict[str, dict[str, float]]
+
+
+def answers(ranks: int) -> Answers:
+    launcher = shutil.which("mpirun")
+    if launcher is None:
+        pytest.skip("mpirun is not installed")
+    command = [launcher, "-n", str(ranks), sys.executable, str(Path(__file__).parent / "dolfinx_ranks.py")]
+    # Open MPI's session folder is named by the process's number, which another container may have too.
+    with tempfile.TemporaryDirectory(prefix="mpi") as folder:
+        environment = os.environ | {"TMPDIR": folder}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: Answers = json.loads(done.stdout[done.stdout.index("{") :])
+    return found
+
+
+@pytest.fixture(scope="module")
+def one() -> Answers:
+    return answers(1)
+
+
+@pytest.fixture(scope="module")
+def two() -> Answers:
+    return answers(2)
+
+
+@pytest.mark.parametrize("dimension", ["2", "3"])
+def test_a_load_is_the_adjoint_of_evaluation_across_ranks(one: Answers, two: Answers, dimension: str) -> None:
+    for found in (one[dimension], two[dimension]):
+        assert found["nodal"] == pytest.approx(found["work"], abs=1e-13)
+    assert two[dimension] == pytest.approx(one[dimension], abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["heat2", "heat3"])
+def test_conduction_is_exact_and_repeats_bit_for_bit(one: Answers, two: Answers, name: str) -> None:
+    for found in (one[name], two[name]):
+        assert found["error"] < 1e-13
+        assert found["flux"] < 1e-11
+        assert found["same"] == 0
+        assert found["area"] == pytest.approx(1.0, abs=1e-12)
+    assert two[name]["owned"] == one[name]["owned"]
+
+
+def test_loads_on_doubled_points_all_count(one: Answers, two: Answers) -> None:
+    for found in (one["doubled"], two["doubled"]):
+        assert found["leaves"] == pytest.approx(found["given"], abs=1e-11)
+    assert two["doubled"]["given"] > one["doubled"]["given"], "two ranks share points"
