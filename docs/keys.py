@@ -11,11 +11,13 @@ import ast
 import importlib
 import inspect
 import io
+import json
 import re
 import textwrap
 import tokenize
 import tomllib
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -49,6 +51,8 @@ def describe(hint: Any) -> str:
         return words[hint]
     if inspect.isclass(hint) and issubclass(hint, Options):
         return _link(hint)
+    if inspect.isclass(hint) and issubclass(hint, Enum):
+        return ", ".join(f'`"{each.value}"`' for each in hint)
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
         file = parts[0] is str and any(isinstance(each, AfterValidator) for each in parts[1:])
@@ -64,8 +68,11 @@ def _compound(origin: Any, parts: tuple[Any, ...]) -> str:
     if origin is dict:
         return "table" if parts[1] is Any else f"table of names, each = {describe(parts[1])}"
     assert origin in (list, tuple), f"{origin} has no words yet"
+    one = describe(parts[0])
+    if one.startswith("`"):
+        return f"list of any of {one}"
     count = "list of" if origin is list or Ellipsis in parts else f"list of {len(parts)}"
-    return f"{count} {_plural(describe(parts[0]))}"
+    return f"{count} {_plural(one)}"
 
 
 def _link(kind: type[Options]) -> str:
@@ -95,7 +102,9 @@ def default(field: FieldInfo, hint: Any) -> str:
         return f'`"{units.show(value, _SHOWN[dimension], dimension)}"`'
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return f'`"{value}"`' if isinstance(value, str) else f"`{value:g}`"
+    if isinstance(value, list):
+        return "`" + json.dumps(value) + "`"
+    return f'`"{value}"`' if isinstance(value, str | Path) else f"`{value:g}`"
 
 
 def comments(kind: type[Options]) -> dict[str, str]:
@@ -135,7 +144,7 @@ def rows(kind: type[Options]) -> Iterator[tuple[str, str, str, str]]:
     for key, field in kind.model_fields.items():
         meaning = re.sub(r"(^|[;,] )see `?\w+\.py`?", "", said[key])  # the page says what that module says
         meaning = re.sub(r"(^|; )None:", r"\1left out:", meaning) or _summary(hints[key])
-        yield f"`{key}`", describe(hints[key]), default(field, hints[key]), meaning
+        yield f"`{field.alias or key}`", describe(hints[key]), default(field, hints[key]), meaning
 
 
 def _summary(hint: Any) -> str:
