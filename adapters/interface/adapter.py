@@ -262,6 +262,14 @@ class ForceField(ParticleAdapter):
         In `observe`, its energy is the component ``extra``.
         """
 
+    def ask_again(self) -> None:
+        """Hear that the ``extra`` of `host` has changed where the atoms are: it is asked again before they move.
+
+        Raises:
+            NotOffered: the engine cannot do that.
+        """
+        raise NotOffered(f"{self.name} takes no extra potential that changes with time")
+
     def start(self, atoms: Atoms, motion: Motion) -> None:
         """Take a copy of ``atoms`` as the state that `advance` moves by the engine's integrator."""
         self.host(atoms, motion)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from math import ceil
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.md.langevin import Langevin
-from ase.md.nose_hoover_chain import NoseHooverChainNVT
-from ase.md.verlet import VelocityVerlet
 from pydantic import Field, model_validator
 
 from .data import State
 from .errors import CaseError, NotOffered
 from .options import Options
 from .units import Frequency, Pressure, Temperature, Time
+
+if TYPE_CHECKING:  # imported where used: they bring all optimisers of SciPy, half a second
+    from ase.md.langevin import Langevin
+    from ase.md.nose_hoover_chain import NoseHooverChainNVT
+    from ase.md.verlet import VelocityVerlet
 
 
 class Motion(Options):
@@ -69,6 +71,10 @@ class AseMotion:
         self._integrator = self._build()
 
     def _build(self) -> VelocityVerlet | Langevin | NoseHooverChainNVT:
+        from ase.md.langevin import Langevin
+        from ase.md.nose_hoover_chain import NoseHooverChainNVT
+        from ase.md.verlet import VelocityVerlet
+
         motion = self.motion
         if motion.ensemble == "nve":
             return VelocityVerlet(self.atoms, motion.timestep)
@@ -115,8 +121,8 @@ class AseMotion:
             "cell": self.atoms.cell.array.copy(),
             "rng": _to_bytes(json.dumps(self._rng.bit_generator.state)),
         }
-        if isinstance(self._integrator, NoseHooverChainNVT):
-            chain = self._integrator._thermostat
+        if self.motion.ensemble == "nose-hoover":
+            chain = self._chain()
             state |= {"eta": chain._eta.copy(), "p_eta": chain._p_eta.copy()}
         return state
 
@@ -127,9 +133,14 @@ class AseMotion:
         self.atoms.set_momenta(state["momenta"], apply_constraint=False)
         self._rng.bit_generator.state = json.loads(state["rng"].tobytes())
         self._integrator = self._build()
-        if isinstance(self._integrator, NoseHooverChainNVT):
-            chain = self._integrator._thermostat
+        if self.motion.ensemble == "nose-hoover":
+            chain = self._chain()
             chain._eta[:], chain._p_eta[:] = state["eta"], state["p_eta"]
+
+    def _chain(self) -> Any:
+        """Return the chain of thermostats; ASE gives no public way to it."""
+        integrator: Any = self._integrator
+        return integrator._thermostat
 
 
 def _to_bytes(text: str) -> npt.NDArray[np.uint8]:

@@ -70,7 +70,7 @@ def _fields_at(options: type[BaseModel], place: tuple[int | str, ...]) -> list[s
     for part in place:
         field = options.model_fields.get(str(part))
         options = options if field is None else _model_in(field.annotation) or options
-    return list(options.model_fields)
+    return [field.alias or name for name, field in options.model_fields.items()]
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

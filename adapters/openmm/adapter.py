@@ -172,6 +172,10 @@ class OpenMMAdapter(ForceField):
         super()._check(atoms, (), None)
         self._dynamics = Dynamics(self.model, self.settings, atoms, motion, extra)
 
+    def ask_again(self) -> None:
+        """Hear that the extra potential has changed where the atoms are."""
+        self._hosting.ask_again()
+
     @property
     def atoms(self) -> Atoms:
         """A copy of the moving atoms, momenta included; positions are not wrapped."""

@@ -152,6 +152,13 @@ class Dynamics:
         with self._asking("move the atoms"):
             self._step(steps)
 
+    def ask_again(self) -> None:
+        """Forget what the extra potential has answered, and OpenMM's forces with it."""
+        assert self._hosted is not None, "nobody else has a potential that could change"
+        self._hosted.forget()
+        with self._asking("forget the forces"):
+            self._context.setPositions(self._context.getState(positions=True).getPositions(asNumpy=True))
+
     def _step(self, steps: int) -> None:
         if self._barostat is None:
             self._integrate(steps * (2 if self.motion.ensemble == "nve" else 1))  # see _velocity_verlet

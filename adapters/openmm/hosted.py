@@ -63,6 +63,10 @@ class HostedPotential:
         self._known = [*self._known[1 - _KEPT :], (positions, box, energy, forces)]
         return energy, forces
 
+    def forget(self) -> None:
+        """Drop the remembered answers: the potential has changed."""
+        self._known = []
+
     def save(self) -> State:
         """Return the remembered answers, so that a continued run asks no more than the first did."""
         names = ("positions", "box", "energy", "forces")

@@ -1,4 +1,4 @@
-"""An engine in another participant, asked like a local one: the contract, the same numbers, the end, what is refused."""
+"""An engine in another participant, asked like a local one: contract, same numbers, the end, what is refused."""
 
 from __future__ import annotations
 
@@ -136,9 +136,7 @@ def test_the_trajectory_of_an_embedding_is_the_local_one():
     atoms = warmed(molecule("H2O") + far)
     motion = Motion.read({"timestep": "0.5 fs"})
     waters = [("O", 0, 1), ("O", 0, 2), ("O", 3, 4), ("O", 3, 5)]
-    low_springs = [
-        {"atoms": [i, j], "stiffness": "30 eV/angstrom**2", "length": "1 angstrom"} for _, i, j in waters
-    ]
+    low_springs = [{"atoms": [i, j], "stiffness": "30 eV/angstrom**2", "length": "1 angstrom"} for _, i, j in waters]
     found = []
     for high in (Molecule(), pair(Molecule(), charges=4)[0]):
         low = HarmonicAdapter(HarmonicAdapter.Options.read({"springs": low_springs}))
@@ -262,5 +260,3 @@ def test_the_audit_names_what_the_engine_lacks():
     with pytest.raises(OptionError, match="harmonic does not offer charge_forces, charge_potential"):
         Engine(EngineOptions.read({}), engine=springs()).audit()
     assert Engine(EngineOptions.read(SPRINGS), engine=springs()).audit()
-
-
