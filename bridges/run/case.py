@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 from pydantic import Field
@@ -23,10 +23,12 @@ from scalespan.adapters.interface import (
     ParticleAdapter,
     nearest,
 )
-from scalespan.bridges.interface import BRIDGES, build
+from scalespan.bridges.interface import BRIDGES, Coupling, build
 
 from .results import Output
-from .tasks import Task, read_task
+
+if TYPE_CHECKING:
+    from .tasks import Task
 
 
 class Reference(Options):
@@ -68,21 +70,22 @@ class Case:
     task: Task
     output: Output
     references: tuple[Reference, ...]
+    place: Path | None = None  # of the results, where that is not CASE/results
 
     @property
     def results(self) -> Path:
         """The folder of all that a run writes."""
-        return self.folder / "results"
+        return self.place or self.folder / "results"
 
-    def build(self) -> ParticleAdapter:
-        """Return the model.
+    def build(self, coupling: Callable[[], Coupling] | None = None) -> ParticleAdapter:
+        """Return the model; ``coupling`` makes what a remote engine in it is reached by.
 
         Raises:
             OptionError, UnitError: a wrong table.
             EngineMissing: an engine that is not installed.
         """
         try:
-            model = build(self.model, where="case.toml: model", folder=self.folder)
+            model = build(self.model, where="case.toml: model", folder=self.folder, coupling=coupling)
         except EngineMissing as error:
             entries = [*ADAPTERS.listing(self.folder), *BRIDGES.listing()]
             ready = ", ".join(entry.name for entry in entries if entry.status == "ready")
@@ -111,7 +114,7 @@ class Case:
         Raises:
             ScalespanError: as reading, building and starting do.
         """
-        tables = _toml(self.folder / "case.toml")
+        tables = read_toml(self.folder / "case.toml")
         for key, value in changes.items():
             *path, last = key.split(".")
             table = tables
@@ -120,7 +123,7 @@ class Case:
                 if not isinstance(table, dict):
                     raise OptionError(f"'{key}' goes through '{part}', which is no table", where="case.toml: task")
             table[last] = value
-        case = _read(self.folder, tables)
+        case = of_tables(self.folder, alone(tables))
         model = case.build()
         return model, case.start_atoms(model)
 
@@ -133,10 +136,22 @@ def read(place: Path) -> Case:
         OptionError, UnitError: what the case says is wrong.
     """
     folder = find(place)
-    return _read(folder, _toml(folder / "case.toml"))
+    return of_tables(folder, read_toml(folder / "case.toml"))
 
 
-def _read(folder: Path, text: Mapping[str, Any]) -> Case:
+def alone(text: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sections of a `case.toml` that its own process needs, without those of the participants."""
+    return {key: value for key, value in text.items() if key not in ("participants", "coupling")}
+
+
+def of_tables(folder: Path, text: Mapping[str, Any]) -> Case:
+    """Return the case that the tables of a `case.toml` describe.
+
+    Raises:
+        OptionError, UnitError: what they say is wrong.
+    """
+    from .tasks import read_task  # here, because they bring all optimisers, which a participant needs none of
+
     tables = _Tables.read(text, where="case.toml", folder=folder)
     return Case(
         folder=folder,
@@ -145,7 +160,7 @@ def _read(folder: Path, text: Mapping[str, Any]) -> Case:
         atoms=tables.atoms,
         task=read_task(tables.task, where="case.toml: task", folder=folder),
         output=Output.read(tables.output, where="case.toml: output", folder=folder),
-        references=_references(folder / "reference.toml"),
+        references=read_references(folder / "reference.toml"),
     )
 
 
@@ -189,11 +204,16 @@ def read_atoms(source: AtomsFile) -> Atoms:
     return atoms
 
 
-def _references(path: Path) -> tuple[Reference, ...]:
+def read_references(path: Path) -> tuple[Reference, ...]:
+    """Return the entries of a `reference.toml`; none where there is no file.
+
+    Raises:
+        CaseError: it cannot be read, or an entry is wrong.
+    """
     if not path.is_file():
         return ()
     found = []
-    for name, table in _toml(path).items():
+    for name, table in read_toml(path).items():
         if not isinstance(table, dict):
             raise CaseError(
                 f"'{name}' is not a table", where=path.name, todo=f"write [{name}] with value, tolerance, unit, source"
@@ -202,7 +222,12 @@ def _references(path: Path) -> tuple[Reference, ...]:
     return tuple(found)
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file.
+
+    Raises:
+        CaseError: it cannot be read; the sentence names line and column.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         return tomllib.loads(text)

@@ -28,14 +28,14 @@ class Checked:
     tables: tuple[Table, ...]
 
 
-def check(case: Case) -> Checked:
-    """Build the model and look at everything without moving an atom.
+def check(case: Case, model: ParticleAdapter | None = None) -> Checked:
+    """Build the model, unless it is there, and look at everything without moving an atom.
 
     Raises:
         ScalespanError: the first thing that is wrong.
     """
     _writable(case)
-    model = case.build()
+    model = model or case.build()
     atoms = case.start_atoms(model)
     audit = model.audit(atoms)
     return Checked(model, atoms, (_overview(case, atoms), *audit, *tasks.check(case, model, atoms)))

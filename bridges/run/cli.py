@@ -11,15 +11,21 @@ import warnings
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from scalespan.adapters.interface import ScalespanError, Table
+from scalespan.adapters.interface import CaseError, ScalespanError, Table
 
 from . import mishaps
+
+if TYPE_CHECKING:
+    from .case import Case
+    from .coupled import CoupledCase
+    from .progress import Progress
+    from .results import Outcome
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +62,15 @@ class Template(StrEnum):
 
     SPRINGS = "springs"
     QMMM = "qmmm"
+    COUPLED = "coupled"
+
+
+class CouplingKind(StrEnum):
+    """What can tie participants."""
+
+    AUTO = "auto"
+    PRECICE = "precice"
+    EMBEDDED = "embedded"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -122,27 +137,30 @@ def run(
     case: CasePath,
     restart: Annotated[bool, typer.Option("--restart", help="Go on from the last state on disk.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables; errors only.")] = False,
+    participant: Annotated[
+        str, typer.Option("--participant", "-p", help="Be one participant only; under mpirun where it has ranks.")
+    ] = "",
+    coupling: Annotated[
+        CouplingKind | None, typer.Option(help="What ties participants, whatever the case says.")
+    ] = None,
 ) -> None:
     """Run a case.
 
     Results go to CASE/results: trajectory, series as CSV, summary.json,
-    report.html and run.log. Older results are kept as results.1, results.2, …
+    report.html and run.log, and a folder for each participant where there are
+    several. Older results are kept as results.1, results.2, …
     """
-    from . import tasks
-    from .case import read
-    from .check import check, checks_table, tree
+    from .check import checks_table
     from .log import RunLog
     from .progress import Progress
 
     with RunLog():
-        found = read(case)
+        found = _read(case, coupling)
         context.obj.folder = found.results
-        _log.info("%s, model %s", found.folder, tree(found.model))
-        checked = check(found)
+        if participant:
+            raise typer.Exit(_participant(found, participant, restart))
         try:
-            outcome = tasks.run(
-                found, checked.model, checked.atoms, restart=restart, progress=Progress(None if quiet else sys.stdout)
-            )
+            outcome = _run(found, restart, Progress(None if quiet else sys.stdout))
         except KeyboardInterrupt:
             _say(f"scalespan: stopped; to go on: {escape(_command(case))} --restart")
             raise typer.Exit(130) from None
@@ -153,18 +171,57 @@ def run(
         print(f"report: {page}")
 
 
+def _read(case: Path, coupling: CouplingKind | None) -> Case | CoupledCase:
+    from .coupled.case import CoupledCase, read
+
+    found = read(case)
+    if coupling is None:
+        return found
+    if not isinstance(found, CoupledCase):
+        raise CaseError("--coupling is for a case with participants", where=str(case), todo="leave it out")
+    return found.coupled_with(coupling.value)
+
+
+def _run(case: Case | CoupledCase, restart: bool, progress: Progress) -> Outcome:
+    from . import coupled, tasks
+    from .check import check, tree
+
+    if isinstance(case, coupled.CoupledCase):
+        return coupled.run(case, restart=restart, progress=progress)
+    _log.info("%s, model %s", case.folder, tree(case.model))
+    checked = check(case)
+    return tasks.run(case, checked.model, checked.atoms, restart=restart, progress=progress)
+
+
+def _participant(case: Case | CoupledCase, name: str, restart: bool) -> int:
+    from . import coupled
+
+    if not isinstance(case, coupled.CoupledCase):
+        raise CaseError("--participant is for a case with participants", where=str(case.folder), todo="leave it out")
+    if restart:
+        raise CaseError("one participant alone cannot go on", todo="restart them all: scalespan run CASE --restart")
+    return coupled.run_one(case, name)
+
+
 @app.command(epilog=_STATUS)
-def check(context: typer.Context, case: CasePath) -> None:
+def check(
+    context: typer.Context,
+    case: CasePath,
+    coupling: Annotated[
+        CouplingKind | None, typer.Option(help="What ties participants, whatever the case says.")
+    ] = None,
+) -> None:
     """Say all that can be known of a case before it runs.
 
     Names, units, files, engines and options are checked, and the audit shows
     who computes which interaction. Nothing is run and nothing is written.
     """
-    from .case import read
+    from . import coupled
     from .check import check
 
-    found = read(case)
-    for table in check(found).tables:
+    found = _read(case, coupling)
+    tables = coupled.check(found).tables if isinstance(found, coupled.CoupledCase) else check(found).tables
+    for table in tables:
         _show(table)
     Console().print(f"[bold green]ready:[/] {escape(_command(case))}", soft_wrap=True, highlight=False)
 
@@ -208,7 +265,7 @@ def new_adapter(
 def new_case(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new folder's name.", show_default=False)],
     template: Annotated[
-        Template, typer.Option(help="springs needs no engine; qmmm needs OpenMM and PySCF.")
+        Template, typer.Option(help="springs and coupled need no engine; qmmm needs OpenMM and PySCF.")
     ] = Template.SPRINGS,
 ) -> None:
     """Write a case directory that runs at once."""

@@ -45,6 +45,8 @@ class Plot:
 
 def plots(results: Path, summary: Mapping[str, Any]) -> list[Plot]:
     """Return the plots of the task in a results folder; those whose series are not there are left out."""
+    from .coupled import plots as coupled
+
     makers: dict[str, Callable[[Path, Mapping[str, Any]], list[Plot]]] = {
         "dynamics": _dynamics,
         "minimise": _minimise,
@@ -52,6 +54,7 @@ def plots(results: Path, summary: Mapping[str, Any]) -> list[Plot]:
         "vibrations": _vibrations,
         "single-point": _single_point,
         "compare": _compare,
+        "coupled": coupled.plots,
     }
     return makers[summary["task"]](results, summary)
 

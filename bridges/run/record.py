@@ -64,8 +64,8 @@ class Record:
         self.summary: dict[str, Any] = {}
 
     @classmethod
-    def begin(cls, case: Path, *, restart: bool) -> Record:
-        """Open the results folder of the case at ``case``.
+    def begin(cls, case: Path, *, restart: bool, folder: Path | None = None) -> Record:
+        """Open the results folder of the case at ``case``; CASE/results unless ``folder`` says otherwise.
 
         Without ``restart`` a folder that is there is renamed to ``results.1``, ``results.2``, …
         With it the run continues from its last restart file, or from its start if it was ended
@@ -75,15 +75,24 @@ class Record:
             CaseError: nothing to restart from, a changed case, a damaged file, or another run
                 that writes there.
         """
-        folder, same = case / "results", fingerprint(case)
+        folder, same = folder or case / "results", fingerprint(case)
         if restart:
             found = _last(folder, same, case)
             return cls(folder, same, found)
+        return cls.fresh(folder, same)
+
+    @classmethod
+    def fresh(cls, folder: Path, same: Fingerprint) -> Record:
+        """Open a new ``folder``; one that is there is renamed.
+
+        Raises:
+            CaseError: another run writes there, or nobody can.
+        """
         if folder.exists():
             os.close(_locked(folder))
             folder.rename(_free_name(folder))
         try:
-            folder.mkdir()
+            folder.mkdir(parents=True)
         except OSError as error:
             raise unwritable(folder, error) from error
         return cls(folder, same, None)
@@ -121,15 +130,31 @@ class Record:
     def save(self, position: int, state: State) -> None:
         """Make this moment the one to restart from, whatever kills the run."""
         began = time.perf_counter()
-        sync = self.due()
-        for file in self._files.values() if sync else ():
-            file.sync()
-        lengths = {name: file.length for name, file in self._files.items()}
-        header = Header(position, lengths, self._fingerprint, self._versions, self.clock(), self.restarts)
-        Restart(header, state).write(self.folder / "restart.npz", sync=sync)
+        sync = self._synced()
+        self._moment(position, state).write(self.folder / "restart.npz", sync=sync)
         if sync:
             self._saved = time.perf_counter()
             self._cost = self._saved - began
+
+    def save_as(self, path: Path, position: int, state: State) -> None:
+        """Keep this moment at ``path``, beside other ones."""
+        began = time.perf_counter()
+        sync = self._synced()
+        write_whole(path, self._moment(position, state).data(), sync=sync)
+        if sync:
+            self._saved = time.perf_counter()
+            self._cost = self._saved - began
+
+    def _synced(self) -> bool:
+        """Wait for the disk to have all growing files, where that is due."""
+        sync = self.due()
+        for file in self._files.values() if sync else ():
+            file.sync()
+        return sync
+
+    def _moment(self, position: int, state: State) -> Restart:
+        lengths = {name: file.length for name, file in self._files.items()}
+        return Restart(Header(position, lengths, self._fingerprint, self._versions, self.clock(), self.restarts), state)
 
     def frame(self, name: str, atoms: Atoms) -> None:
         """Write one structure as ``name``.extxyz."""

@@ -20,7 +20,7 @@ from .record import read_summary
 
 _UNITS = {"angstrom": "Å", "degree": "°", "1/cm": "cm⁻¹", "1": "", "angstrom^3": "Å³", "bohr": "a₀", "hartree": "Eh"}
 _SPENT = {"model": "model", "start": "start of the motion", "output": "writing results"}
-_TASKS = {"single-point": "Single point", "minimise": "Minimisation"}
+_TASKS = {"single-point": "Single point", "minimise": "Minimisation", "coupled": "Coupled participants"}
 
 
 def write(case: Path) -> Path:
@@ -68,7 +68,11 @@ def _badge(summary: Mapping[str, Any]) -> str:
 
 def _facts(summary: Mapping[str, Any]) -> str:
     region = len(summary.get("region", []))
-    facts = {"atoms": f"{summary['atoms']}", "wall time": duration(summary["wall_s"])}
+    facts = {"wall time": duration(summary["wall_s"])}
+    if "atoms" in summary:
+        facts = {"atoms": str(summary["atoms"]), **facts}
+    if "participants" in summary:
+        facts |= {"participants": str(len(summary["participants"])), "coupling": summary["coupling"]}
     if region:
         facts["in the region"] = str(region)
     if summary.get("restarts"):

@@ -28,7 +28,16 @@ from .files import link_whole, write_whole
 
 FORMAT = 1
 # What may change between the parts of one run: how long it is and how often it is saved.
-_FREE = frozenset({"title", "task.duration", "task.max_steps", "output.restart_every"})
+_FREE = frozenset(
+    {
+        "title",
+        "task.duration",
+        "task.max_steps",
+        "output.restart_every",
+        "coupling.with",
+        "coupling.patience",
+    }
+)
 
 Fingerprint = Mapping[str, Any]
 
@@ -59,12 +68,16 @@ class Restart:
         Raises:
             CaseError: it cannot be written; the restart file before it is still whole.
         """
+        write_whole(path, self.data(), sync=sync)
+        if sync:
+            link_whole(path, _safe(path))
+
+    def data(self) -> bytes:
+        """Return the file's content."""
         header = np.frombuffer(json.dumps(asdict(self.header)).encode(), dtype=np.uint8)
         buffer = io.BytesIO()
         np.savez(buffer, header=header, **{f"state/{key}": value for key, value in self.state.items()})  # type: ignore[arg-type]
-        write_whole(path, buffer.getvalue(), sync=sync)
-        if sync:
-            link_whole(path, _safe(path))
+        return buffer.getvalue()
 
     @classmethod
     def read(cls, path: Path) -> Restart:

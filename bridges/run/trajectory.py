@@ -10,7 +10,6 @@ from typing import Protocol
 
 import numpy as np
 from ase import Atoms
-from ase.io.extxyz import write_extxyz
 
 from scalespan.adapters.interface import EngineMissing
 from scalespan.adapters.interface.units import FEMTOSECOND
@@ -85,5 +84,7 @@ class DcdTrajectory:
 def extxyz(atoms: Atoms) -> bytes:
     """Return one frame as text, without asking its calculator."""
     buffer = io.StringIO()
+    from ase.io.extxyz import write_extxyz  # here, because it brings half of SciPy
+
     write_extxyz(buffer, atoms, write_results=False)
     return buffer.getvalue().encode()

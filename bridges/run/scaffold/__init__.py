@@ -11,6 +11,9 @@ from string import Template
 from scalespan.adapters.interface import ADAPTERS, OptionError
 from scalespan.bridges.interface import BRIDGES
 
+from ..coupled import CoupledCase, read
+from ..coupled.guidelines import write_case_files
+
 # template of a case -> the files it is made of, and where they go
 CASES = {
     "springs": {
@@ -23,6 +26,13 @@ CASES = {
         "qmmm_case.toml.tmpl": "case.toml",
         "qmmm_readme.md.tmpl": "README.md",
         "qmmm_input.pdb.tmpl": "input/dimer.pdb",
+    },
+    "coupled": {
+        "coupled_case.toml.tmpl": "case.toml",
+        "coupled_precice_config.xml.tmpl": "precice-config.xml",
+        "coupled_mass.py.tmpl": "mass.py",
+        "coupled_readme.md.tmpl": "README.md",
+        "coupled_reference.toml.tmpl": "reference.toml",
     },
 }
 
@@ -55,7 +65,10 @@ def new_case(folder: Path, template: str) -> list[Path]:
     if folder.exists():
         raise OptionError(f"{folder} is there already", todo="choose another name")
     targets = {source: folder / target for source, target in CASES[template].items()}
-    return _write(targets, {"name": folder.name})
+    written = _write(targets, {"name": folder.name})
+    case = read(folder)
+    more = write_case_files(case) if isinstance(case, CoupledCase) else []
+    return [*written, *(folder / path.relative_to(case.folder) for path in more)]
 
 
 def _write(targets: dict[str, Path], words: dict[str, str]) -> list[Path]:

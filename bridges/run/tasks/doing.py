@@ -65,7 +65,7 @@ def run(case: Case, model: ParticleAdapter, atoms: Atoms, *, restart: bool, prog
         ScalespanError: it went wrong; `summary.json` says so too, and the last restart file holds.
     """
     check(case, model, atoms)
-    record = Record.begin(case.folder, restart=restart)
+    record = Record.begin(case.folder, restart=restart, folder=case.results)
     try:
         keep_log(record.folder / "run.log")
         _announce(case, model, atoms, record)

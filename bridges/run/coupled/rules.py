@@ -1,0 +1,144 @@
+"""Whether participants and their XML fit: names, dimensions, units of each exchange; raises the first that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from scalespan.adapters.interface import CaseError, UnitError, nearest
+from scalespan.adapters.interface.units import convert
+from scalespan.bridges.interface import Field
+
+from ..precice_config import Config, Participant
+from ..precice_config import DataMapping as Mapped
+from .case import XML, CoupledCase
+from .look import Look
+
+_SAME = 1e-12  # relative; two spellings of one unit may differ by rounding
+
+
+def fit(case: CoupledCase, looks: Mapping[str, Look]) -> None:
+    """Compare what each participant shows with the XML, and with its partners.
+
+    Raises:
+        CaseError: the first thing that does not fit.
+        UnitError: two sides of an exchange in different units, or another time than ``coupling.time``.
+    """
+    for name, look in looks.items():
+        if case.single is None or name != case.coupling.task:
+            fit_one(case, name, look)
+    for data, (name, unit), (other, theirs) in _sides(case.config, looks):
+        _same_unit(data, (name, unit), (other, theirs))
+
+
+def fit_one(case: CoupledCase, name: str, look: Look) -> None:
+    """Compare one participant with the XML.
+
+    Raises:
+        CaseError, UnitError: the first thing that does not fit.
+    """
+    own = case.config.participant(name)
+    _fit_time(case, name, look)
+    for mesh in look.meshes:
+        _known(mesh, own.provides, f"{name} provides the mesh '{mesh}'", f'<provide-mesh name="{mesh}" />')
+    for mesh in own.provides:
+        _known(mesh, look.meshes, f"{XML} lets {name} provide '{mesh}'", "correct the bridge's meshes or the XML")
+        _fit_dimension(case.config, name, mesh, look)
+    for mesh in look.regions:
+        access = [each.name for each in own.receives if each.api_access]
+        todo = f'<receive-mesh name="{mesh}" from="…" api-access="true" />'
+        _known(mesh, access, f"{name} uses its partner's mesh '{mesh}'", todo)
+    for kind, uses, fields in (("read", own.reads, look.reads), ("write", own.writes, look.writes)):
+        known = {(use.data, use.mesh) for use in uses}
+        for each in fields:
+            todo = f'<{kind}-data name="{each.name}" mesh="{each.mesh}" />'
+            _known((each.name, each.mesh), known, f"{name} {kind}s '{each.name}' on '{each.mesh}'", todo)
+            _fit_components(case.config, name, each)
+        for use in uses:
+            have = {(each.name, each.mesh) for each in fields}
+            what = f"{XML} lets {name} {kind} '{use.data}' on '{use.mesh}'"
+            _known((use.data, use.mesh), have, what, "let the bridge do it, or take it out of the XML")
+
+
+def mapping_of(own: Participant, mesh: str, direction: str) -> Mapped | None:
+    """Return the mapping by which data comes to (read) or goes from (write) a participant's mesh."""
+    for each in own.mappings:
+        at = each.target if direction == "read" else each.source
+        if each.direction == direction and (at == mesh or (not at and mesh in (each.source, each.target))):
+            return each
+    return None
+
+
+def _known(what: object, known: object, sentence: str, todo: str) -> None:
+    assert hasattr(known, "__contains__"), "any collection"
+    if what not in known:
+        other = "it does not" if sentence.startswith(XML) else f"{XML} does not"
+        where = "" if isinstance(what, tuple) else _near(str(what), known)
+        raise CaseError(f"{sentence}, and {other}", todo=where or (todo if todo[0] != "<" else f"add {todo}"))
+
+
+def _near(name: str, known: object) -> str:
+    names = [str(each) for each in known]  # type: ignore[attr-defined]
+    found = nearest(name, names) if names else ""
+    return found if found.startswith("did") else ""
+
+
+def _fit_time(case: CoupledCase, name: str, look: Look) -> None:
+    unit = case.coupling.time
+    if look.time_unit == unit:
+        return
+    try:
+        factor = convert(1.0, look.time_unit, unit)
+    except UnitError as error:
+        raise error.at(case.part(name).where) from error
+    if abs(factor - 1.0) > _SAME:
+        raise UnitError(
+            f"the times of '{look.bridge}' are in {look.time_unit} and those of {XML} in {unit}",
+            where=case.part(name).where,
+            todo=f'set time = "{look.time_unit}" in [coupling] and give {XML} its times in that',
+        )
+
+
+def _fit_dimension(config: Config, name: str, mesh: str, look: Look) -> None:
+    wanted, found = config.mesh(mesh).dimension, look.meshes[mesh].dimension
+    if wanted != found:
+        raise CaseError(
+            f"'{mesh}' has {wanted} dimensions in {XML} and {found} in {name}", todo=f'set dimensions="{found}" there'
+        )
+
+
+def _fit_components(config: Config, name: str, field: Field) -> None:
+    wanted = config.components(field.name, field.mesh)
+    if wanted != field.components:
+        kind = "scalar" if field.components == 1 else "vector"
+        raise CaseError(
+            f"'{field.name}' has {wanted} components in {XML} and {field.components} in {name}",
+            todo=f'use <data:{kind} name="{field.name}" /> there, or correct the bridge',
+        )
+
+
+def _sides(config: Config, looks: Mapping[str, Look]) -> Iterator[tuple[str, tuple[str, str], tuple[str, str]]]:
+    """Yield data, (sender, unit), (receiver, unit) for each exchange of which both sides are known."""
+    for scheme in config.schemes:
+        for each in scheme.exchanges:
+            if each.source in looks and each.target in looks:
+                sent = [field.unit for field in looks[each.source].writes if field.name == each.data]
+                got = [field.unit for field in looks[each.target].reads if field.name == each.data]
+                for one in sent[:1]:
+                    for other in got[:1]:
+                        yield each.data, (each.source, one), (each.target, other)
+
+
+def _same_unit(data: str, one: tuple[str, str], other: tuple[str, str]) -> None:
+    if one[1] == other[1]:
+        return
+    where = f"{one[0]} writes '{data}' in {one[1]}, {other[0]} reads it in {other[1]}"
+    try:
+        factor = convert(1.0, one[1], other[1])
+    except UnitError as error:
+        raise error.at(where) from error
+    if abs(factor - 1.0) > _SAME:
+        raise UnitError(
+            f"the two differ by a factor of {factor:g}",
+            where=where,
+            todo="let both bridges use one unit: nobody converts",
+        )
