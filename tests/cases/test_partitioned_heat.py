@@ -103,20 +103,9 @@ def test_a_foreign_participant_swaps_in_by_its_folder(case: Path, ours: str) -> 
     pytest.importorskip("fenicsxprecice", reason="fenicsxprecice is not installed: pip install fenicsxprecice")
     foreign = OTHER[ours]
     coupled_with(case, "precice")
-    edit(case / "case.toml", lambda text: without(text, foreign))
     shutil.copy(Path(__file__).parent / "foreign_heat.py", case / foreign)
     run = f'#!/usr/bin/env bash\nset -e -u\ncd "$(dirname "$0")"\n{sys.executable} foreign_heat.py {foreign}\n'
     (case / foreign / "run.sh").write_text(run, encoding="utf-8")
     assert main(["run", "--quiet", str(case)]) == 0
     assert_exact(case, ours)
     assert float((case / foreign / "error.txt").read_text(encoding="utf-8")) < 10 * TOLERANCE  # the largest one, K
-
-
-def without(text: str, participant: str) -> str:
-    """Return case.toml without the tables of a participant."""
-    return re.sub(
-        rf"^\[+participants\.{participant}\b.*?(?=^\[+(?!participants\.{participant}\b)|\Z)",
-        "",
-        text,
-        flags=re.M | re.S,
-    )

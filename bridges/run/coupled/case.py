@@ -73,7 +73,7 @@ class CoupledCase:
     folder: Path
     title: str
     parts: Mapping[str, Part]
-    foreign: tuple[str, ...]  # participants of the XML that are other people's programs: NAME/run.sh
+    foreign: tuple[str, ...]  # participants that are other people's programs, whatever case.toml says: NAME/run.sh
     coupling: CouplingOptions
     output: CoupledOutput
     references: tuple[Reference, ...]
@@ -156,11 +156,14 @@ def _coupled(folder: Path, text: Mapping[str, Any]) -> CoupledCase:
     coupling = CouplingOptions.read(tables.coupling, where="case.toml: coupling", folder=folder)
     single = of_tables(folder, alone(text)) if tables.model is not None or tables.task is not None else None
     output = {} if single else tables.output  # with a task, [output] is the task's
-    parts = {name: _part(name, table) for name, table in tables.participants.items()}
+    own = {name: table for name, table in tables.participants.items() if not _taken_over(folder / name)}
+    parts = {name: _part(name, table) for name, table in own.items()}
     if single is not None:
         parts |= _task_part(coupling, parts)
     elif coupling.task is not None:
         raise OptionError("there is no [model] and [task] to run", where="case.toml: coupling.task", todo="add them")
+    if not parts:
+        raise CaseError("each participant's run.sh starts another program", todo="run them by hand: nothing here is ours")
     _need_time(coupling.time)
     config = read_config(folder / XML)
     return CoupledCase(
@@ -210,8 +213,14 @@ def _need_time(unit: str) -> None:
         raise error.at("case.toml: coupling.time") from error
 
 
+def _taken_over(folder: Path) -> bool:
+    """Return whether another program has taken a participant's place: its folder's run.sh starts no scalespan."""
+    start = folder / "run.sh"
+    return start.is_file() and "--participant" not in start.read_text(encoding="utf-8", errors="replace")
+
+
 def _foreign(folder: Path, config: Config, parts: Mapping[str, Part]) -> tuple[str, ...]:
-    """Return the participants that only the XML has; each must have a folder with a run.sh."""
+    """Return the participants that are other people's programs; each must have a folder with a run.sh."""
     known = [each.name for each in config.participants]
     for name in parts:
         if name not in known:
