@@ -24,7 +24,7 @@ build_image() {
     [[ ! -f $file ]] || secrets+=(--secret "id=certificates,src=$file")
     say "building the image $(image_name) (once; about five minutes)"
     step "image of containers/Containerfile by $engine" "$engine" build --network host --tag "$(image_name)" --file "$lists/Containerfile" \
-        "${secrets[@]}" ${SCALESPAN_BASE:+--build-arg "BASE=$SCALESPAN_BASE"} "$root"
+        "${secrets[@]}" --build-arg "BASE=$base" "$root"
 }
 
 # container_arguments UID GID: sets `container`, what the engine is called with; the checkout, the caller's folder and home are at their own paths.
@@ -43,7 +43,7 @@ container_arguments() {
     fi
     for variable in $(compgen -e); do
         case $variable in
-            SCALESPAN_ENTER | SCALESPAN_BASE) ;; # how to get in is no question inside
+            SCALESPAN_ENTER | SCALESPAN_BASE | SCALESPAN_DEBIAN) ;; # how to get in is no question inside
             PATH | HOME | USER | LOGNAME | LC_ALL | CI | TERM | COLUMNS | NO_COLOR | PYTHON* | MYPYPATH | SCALESPAN_* | PYTEST_* | PYSCF_* | OMP_* | OPENMM_* | OMPI_* | PRTE_*)
                 container+=(--env "$variable") ;;
         esac

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The way by a Debian 13 root tree and bubblewrap, for root on a Debian-like machine. Read by `enter`.
+# The way by a Debian root tree and bubblewrap, for root on a Debian-like machine. Read by `enter`.
 
 # Why a tree cannot be made here; nothing if it can.
 tree_obstacle() {
@@ -29,13 +29,13 @@ make_debian() {
         --extract-hook="cp '$lists/dpkg.cfg' \"\$1/etc/dpkg/dpkg.cfg.d/scalespan\"" \
         --include="$(debian_packages | tr ' ' ,)" \
         --customize-hook='cd "$1/etc" && touch resolv.conf hosts pip.conf' \
-        trixie "$1" ${mirror:+"$mirror"}
+        "$suite" "$1" ${mirror:+"$mirror"}
 }
 
 build_debian() {
     say "building an environment in $cache (once; about three minutes on an idle machine; log beside it)"
     step "looking for mmdebstrap and bubblewrap" install_tools || return
-    step "Debian 13 with the packages of apt.txt" make_debian "$1"
+    step "Debian $suite with the packages of apt.txt" make_debian "$1"
 }
 
 build_python() {
@@ -95,7 +95,7 @@ run_tree() {
 supervise() {
     local caller=() child code status=127 interrupted
     become_caller
-    unset SCALESPAN_ENTER # how to get in is no question inside
+    unset SCALESPAN_ENTER SCALESPAN_DEBIAN # how to get in is no question inside
     [[ -z ${SUDO_UID-} ]] || caller=(setpriv --reuid "$SUDO_UID" --regid "$SUDO_GID" --init-groups)
     (
         trap '' HUP INT QUIT TERM

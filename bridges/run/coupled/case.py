@@ -163,7 +163,7 @@ def _coupled(folder: Path, text: Mapping[str, Any]) -> CoupledCase:
     elif coupling.task is not None:
         raise OptionError("there is no [model] and [task] to run", where="case.toml: coupling.task", todo="add them")
     if not parts:
-        raise CaseError("each participant's run.sh starts another program", todo="run them by hand: nothing here is ours")
+        raise CaseError("each participant's run.sh starts another program", todo="run them by hand: none is ours")
     _need_time(coupling.time)
     config = read_config(folder / XML)
     return CoupledCase(
