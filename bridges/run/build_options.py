@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 from scalespan.adapters.interface import CaseError
 
-from .precice_config import Config, DataMapping
-from .precice_element import Element
+from .precice_config import Config, DataMapping, Element
 
 # element -> preCICE's name of the option that it needs, and what to use instead
 _RULES = {

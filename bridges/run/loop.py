@@ -8,7 +8,7 @@ from math import ceil
 import numpy as np
 
 from scalespan.adapters.interface import Array, CaseError, CouplingError, State
-from scalespan.bridges.interface import Bridge, Coupling, Exchange, Field
+from scalespan.bridges.interface import Bridge, Coupling, Exchange, Field, Unchanging
 
 # A step that ends this close to the window's end, as a part of the step, ends the window.
 _ROUNDING = 1e-9
@@ -19,29 +19,35 @@ def drive(bridge: Bridge, coupling: Coupling, time: float = 0.0) -> None:
 
     The order of calls is preCICE's (doi:10.12688/openreseurope.14445.2). A window that must
     be done again starts from the saved state; `Bridge.accept` hears of each window's end
-    once, when it is final.
+    once, when it is final. What the bridge itself takes is profiled as "advance", "save", "restore".
     """
     exchange = bridge.exchange
     own = [field for field in exchange.writes if field.mesh in exchange.meshes]
     coupling.start(exchange, {field: bridge.write(field) for field in own})
     for mesh in exchange.regions:
         bridge.meet(mesh, coupling.points(mesh))
-    began, saved = time, State()
+    began, saved, final = time, State(), False
     while coupling.running:
         if coupling.must_save:
-            began, saved = time, bridge.save()
+            with coupling.section("save"):
+                began, saved = time, bridge.save()
         left = coupling.longest_step
         dt = left if bridge.longest_step > left * (1.0 - _ROUNDING) else bridge.longest_step
         bridge.receive(coupling.read)
-        bridge.advance(dt)
+        with coupling.section("advance"):
+            bridge.advance(dt)
+        if final and dt == left and (meshes := bridge.remeshed()):
+            coupling.remesh(meshes)
         for field in exchange.writes:
             coupling.write(field, bridge.write(field), bridge.where(field))
         coupling.advance(dt)
         time += dt
+        final = dt == left and not coupling.must_restore
         if coupling.must_restore:
             time = began
-            bridge.restore(saved)
-        elif dt == left:
+            with coupling.section("restore"):
+                bridge.restore(saved)
+        elif final:
             bridge.accept(time)
     coupling.finish()
 
@@ -69,7 +75,7 @@ class _Windows:
         return end
 
 
-class Alone:
+class Alone(Unchanging):
     """The coupling of a participant without partners: windows until the end, none done again."""
 
     must_save = False
@@ -120,7 +126,7 @@ class Alone:
         """Part from nobody."""
 
 
-class Recording:
+class Recording(Unchanging):
     """A partner on tape: plays what a participant reads, keeps what it writes.
 
     With ``repeats`` every window is done again that many times, as an implicit scheme would,

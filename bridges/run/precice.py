@@ -8,7 +8,8 @@ else is checked before preCICE hears of it. This is the only file that imports p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from math import isfinite
 from pathlib import Path
@@ -24,10 +25,11 @@ from scalespan.adapters.interface import (
     EngineMissing,
     ScalespanError,
 )
-from scalespan.bridges.interface import Exchange, Field
+from scalespan.bridges.interface import Exchange, Field, Mesh
 
 from .build_options import refuse_unbuilt
 from .precice_config import read_config
+from .precice_exchange import check_exchange, wrong
 from .precice_mesh import Vertices, matrix, provide
 
 SERIES = "3.4"  # of preCICE and of pyprecice, whose first two numbers must be equal
@@ -74,11 +76,12 @@ class Precice:
     must_restore = False  # whether the window is to be done again from its start
     _running = False
     _left = 0.0
+    _window_begins = False  # with a window behind it
 
     def __init__(self, config: Path, participant: str, communicator: Communicator | None = None) -> None:
         precice = _library()
         self.name, self.config = participant, read_config(config)
-        self._own = self.config.participant(participant)
+        self.config.participant(participant)
         refuse_unbuilt(self.config, build_of(precice))
         self._size = communicator.size if communicator else 1
         self._state = _State.MADE
@@ -87,6 +90,7 @@ class Precice:
         self._reads: frozenset[tuple[str, str]] = frozenset()
         self._writes: frozenset[tuple[str, str]] = frozenset()
         self._unwritten: set[tuple[str, str]] = set()
+        self._moved: set[str] = set()  # the meshes that have new points since the last step
         self._graded: set[str] = set()  # the fields of which a mapping wants the gradient
         try:
             rank = communicator.rank if communicator else 0
@@ -102,8 +106,10 @@ class Precice:
             CouplingError: the partners run another version of preCICE or another XML, or the order of calls is wrong.
         """
         self._need(_State.MADE, "start")
-        self._check(exchange)
+        check_exchange(self.config, self.name, exchange)
         self._exchange = exchange
+        self._reads = frozenset((field.mesh, field.name) for field in exchange.reads)
+        self._writes = frozenset((field.mesh, field.name) for field in exchange.writes)
         try:
             self._build(exchange)
             if self._precice.requires_initial_data():
@@ -151,6 +157,11 @@ class Precice:
             raise CouplingError(f"{self.name} does not read '{field.name}' on '{field.mesh}'", todo="see its exchange")
         if not 0.0 <= at <= self._left * (1.0 + _ROUNDING):
             raise CouplingError(f"{self.name} reads '{field.name}' at {at:g}, and {self._left:g} is left of its window")
+        if field.mesh in self._moved:
+            raise CouplingError(
+                f"{self.name} reads '{field.name}' on '{field.mesh}', which has new points since this step",
+                todo="read before them; what partners send arrives there after the next advance",
+            )
         at = min(at, self._left)
         count = len(self._vertices[field.mesh].ids) if points is None else len(points)
         if count == 0:
@@ -179,6 +190,49 @@ class Precice:
         self._send(field, values, points)
         self._unwritten.discard((field.mesh, field.name))
 
+    @contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        """Let preCICE's profile show under ``name`` what is done inside; a section left open would abort `advance`."""
+        self._precice.start_profiling_section(name)
+        try:
+            yield
+        finally:
+            self._precice.stop_last_profiling_section()
+
+    def remesh(self, meshes: Mapping[str, Mesh]) -> None:
+        """Give provided meshes other points; preCICE then sets up mappings and communication again, at `advance`.
+
+        Any rank may do it for its part. Columns of a quasi-Newton acceleration are lost.
+
+        Raises:
+            CaseError: the XML does not allow it, or a mesh of another shape.
+            CouplingError: a mesh that is not provided, or another moment than the first step of a window but the first.
+        """
+        self._need(_State.RUNNING, "remesh")
+        if not self.config.remeshing:
+            todo = 'write <precice-configuration experimental="true" allow-remeshing="true">, with a parallel scheme'
+            raise wrong(
+                self.config,
+                self.name,
+                f"{self.name} has new points on '{min(meshes)}', and its meshes may not change",
+                todo,
+            )
+        if not (self._running and self._window_begins):
+            raise CouplingError(
+                f"{self.name} has new points on '{min(meshes)}' inside a window, or outside the run",
+                todo="give them in the first step of a window, from the second window on",
+            )
+        for name, mesh in meshes.items():
+            if name not in self._exchange.meshes:
+                raise CouplingError(f"{self.name} has new points on '{name}', which it does not provide")
+            matrix(mesh.points, self._dimension(name), f"the mesh '{name}'")
+            try:
+                self._precice.reset_mesh(name)
+                self._vertices[name] = provide(self._precice, name, mesh, self._dimension(name))
+            except RuntimeError as error:
+                raise self._foreign(CouplingError, error) from error
+            self._moved.add(name)
+
     def advance(self, dt: float) -> None:
         """Say that a step of ``dt`` is done; wait for the partners at a window's end.
 
@@ -192,6 +246,11 @@ class Precice:
             raise CouplingError(
                 f"{self.name} takes a step of {dt:g}, and {self._left:g} is left of its window",
                 todo=f"take steps above {_ZERO:g}, in a unit of time that suits the case, up to longest_step",
+            )
+        if self._moved and dt < self._left * (1.0 - _ROUNDING):
+            raise CouplingError(
+                f"{self.name} has new points on '{min(self._moved)}' and takes a step of {dt:g} of {self._left:g}",
+                todo="let that step end the window",
             )
         if self._unwritten:
             mesh, name = min(self._unwritten)
@@ -218,6 +277,8 @@ class Precice:
         self.must_restore = self._precice.requires_reading_checkpoint()
         self.must_save = self._precice.requires_writing_checkpoint()
         self._unwritten = set(self._writes) if self._running else set()
+        self._window_begins = self.config.remeshing and self._precice.is_time_window_complete()
+        self._moved.clear()
 
     def _send(self, field: Field, values: Array, points: Array | None) -> None:
         if (field.mesh, field.name) not in self._writes:
@@ -269,33 +330,6 @@ class Precice:
             )
         return where
 
-    def _check(self, exchange: Exchange) -> None:
-        """Compare the exchange with the XML, so that preCICE is asked for no name that it does not know."""
-        uses = {False: self._own.reads, True: self._own.writes}
-        for field, writes in [*((f, False) for f in exchange.reads), *((f, True) for f in exchange.writes)]:
-            verb = "writes" if writes else "reads"
-            if (field.name, field.mesh) not in {(use.data, use.mesh) for use in uses[writes]}:
-                raise self._wrong(f"{self.name} {verb} '{field.name}' on '{field.mesh}', which its XML does not say")
-            if field.mesh not in {*exchange.meshes, *exchange.regions}:
-                raise self._wrong(f"{self.name} {verb} '{field.name}' on '{field.mesh}', no mesh of its exchange")
-            if field.components != (components := self.config.components(field.name, field.mesh)):
-                raise self._wrong(f"'{field.name}' has {components} components, and {field.components} in {self.name}")
-        for mesh in self._own.provides:
-            if mesh not in exchange.meshes:
-                raise self._wrong(f"{self.name} gives no points of the mesh '{mesh}' that it provides")
-        for mesh in exchange.meshes:
-            if mesh not in self._own.provides:
-                raise self._wrong(f"{self.name} has points of '{mesh}' and does not provide it")
-        for mesh in exchange.regions:
-            if (received := self._own.received(mesh)) is None or not received.api_access:
-                todo = f'write <receive-mesh name="{mesh}" from="…" api-access="true" />'
-                raise self._wrong(f"{self.name} has a region on '{mesh}' without access to it", todo)
-        self._reads = frozenset((field.mesh, field.name) for field in exchange.reads)
-        self._writes = frozenset((field.mesh, field.name) for field in exchange.writes)
-
-    def _wrong(self, what: str, todo: str = "") -> CaseError:
-        return CaseError(what, where=f"{self.config.file}: {self.name}", todo=todo)
-
     def _build(self, exchange: Exchange) -> None:
         for name, mesh in exchange.meshes.items():
             self._vertices[name] = provide(self._precice, name, mesh, self._dimension(name))
@@ -305,8 +339,10 @@ class Precice:
         for field in exchange.writes:
             if self._precice.requires_gradient_data_for(field.mesh, field.name):
                 if field.name not in exchange.gradients:
-                    raise self._wrong(
-                        f"a mapping needs the gradient of '{field.name}', which {self.name} does not give"
+                    raise wrong(
+                        self.config,
+                        self.name,
+                        f"a mapping needs the gradient of '{field.name}', which {self.name} does not give",
                     )
                 self._graded.add(field.name)
 

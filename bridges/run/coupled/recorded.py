@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from math import nan
 from pathlib import Path
 from time import monotonic
@@ -11,7 +12,7 @@ from time import monotonic
 import numpy as np
 
 from scalespan.adapters.interface import Array, EngineFailed, ScalespanError, State, Table
-from scalespan.bridges.interface import Bridge, Coupling, Exchange, Field, Read
+from scalespan.bridges.interface import Bridge, Coupling, Exchange, Field, Mesh, Read
 
 from ..mishaps import of_the_machine
 from ..record import Record, Series
@@ -30,6 +31,7 @@ _CALLS = (
     "meet",
     "observe",
     "receive",
+    "remeshed",
     "restore",
     "save",
     "where",
@@ -138,6 +140,11 @@ class Recorded(Bridge):
         """Let the bridge meet."""
         with self._calls["meet"]:
             self._bridge.meet(mesh, points)
+
+    def remeshed(self) -> Mapping[str, Mesh]:
+        """Return the bridge's new meshes."""
+        with self._calls["remeshed"]:
+            return self._bridge.remeshed()
 
     def save(self) -> State:
         """Return the bridge's state."""
@@ -268,6 +275,14 @@ class Watched:
     def write(self, field: Field, values: Array, points: Array | None = None) -> None:
         """Send values."""
         self._coupling.write(field, values, points)
+
+    def section(self, name: str) -> AbstractContextManager[None]:
+        """Return the coupling's."""
+        return self._coupling.section(name)
+
+    def remesh(self, meshes: Mapping[str, Mesh]) -> None:
+        """Give new points."""
+        self._coupling.remesh(meshes)
 
     def advance(self, dt: float) -> None:
         """Say that a step is done."""

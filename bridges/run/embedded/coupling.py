@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from scalespan.adapters.interface import Array, CaseError, CouplingError, Indices
-from scalespan.bridges.interface import Exchange, Field, Mesh
+from scalespan.bridges.interface import Exchange, Field, Mesh, Unchanging
 
 from ..precice_config import Config, Scheme, Transfer, Use
 from . import mapping
@@ -37,7 +37,7 @@ class _Route:
         return values if self.matrix is None else np.asarray(self.matrix @ values)
 
 
-class Serial:
+class Serial(Unchanging):
     """One participant in one process, tied to one partner.
 
     Args:

@@ -22,7 +22,7 @@ from scipy.spatial.distance import cdist
 from scalespan.adapters.interface import Array, CaseError, Indices
 from scalespan.bridges.interface import Mesh
 
-from ..precice_element import Element
+from ..precice_config import Element
 
 Matrix: TypeAlias = "csr_array | Array"
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from scalespan.adapters.interface import Array, ScalespanError
-from scalespan.bridges.interface import Exchange, Field, Mesh
+from scalespan.bridges.interface import Exchange, Field, Mesh, Unchanging
 
 from ..precice_config import Config
 from .coupling import Serial
@@ -32,7 +32,7 @@ class Communicator(Protocol):
         """Return rank 0's item."""
 
 
-class Parallel:
+class Parallel(Unchanging):
     """One rank of a participant; the arguments are those of `Serial`, and the ranks."""
 
     def __init__(self, config: Config, participant: str, folder: Path, communicator: Communicator) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from scalespan.adapters.interface import CaseError
 
-from ..precice_config import Config, DataMapping, Scheme
-from ..precice_element import Element
+from ..precice_config import Config, DataMapping, Element, Scheme
 from .mapping import BASIS
 
 _MAPPINGS = ("nearest-neighbor", "linear-cell-interpolation", "rbf-global-direct")

@@ -9,8 +9,8 @@ import pytest
 
 from scalespan.bridges.run.embedded.acceleration import Coupled, accelerate, dependent
 from scalespan.bridges.run.embedded.waveform import Waveform
-from scalespan.bridges.run.precice_config import Acceleration, _acceleration
-from scalespan.bridges.run.precice_element import parse
+from scalespan.bridges.run.precice_config import Acceleration, parse
+from scalespan.bridges.run.precice_config.read import _acceleration
 
 KEY = ("Load", "Mesh")
 DATA = "<data name='Load' mesh='Mesh'/>"

@@ -10,7 +10,7 @@ from scipy.spatial import Delaunay
 from scalespan.adapters.interface import CaseError
 from scalespan.bridges.interface import Mesh
 from scalespan.bridges.run.embedded.mapping import BASIS, linear_cells, matrix, radial_basis
-from scalespan.bridges.run.precice_element import Element, parse
+from scalespan.bridges.run.precice_config import Element, parse
 
 COMPACT = [name for name in BASIS if name.startswith("compact")]
 

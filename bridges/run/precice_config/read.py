@@ -1,17 +1,4 @@
-"""precice-config.xml, read into dataclasses: what the embedded coupling, the checks and the guard layer go by.
-
-    config = read_config(Path("precice-config.xml"))
-    config.participant("Left").provides              ("Left-Mesh",)
-    config.participant("Left").received("Right-Mesh").api_access
-    config.participant("Left").mappings[0].kind      "nearest-neighbor"
-    config.components("Force", "Left-Mesh")          1, or the mesh's dimension
-    config.schemes[0].exchanges, .measures, .acceleration
-    config.root.all("export")                        every element, as written, with its line
-
-Defaults are those of preCICE 3.4 (its `precice-config-doc`). What is written wrongly raises a
-`CaseError` that names file, line and element; what is right but not for everyone is kept:
-whether the embedded coupling can do it is decided there.
-"""
+"""Reads precice-config.xml: each function takes an element and returns its dataclass, with preCICE's defaults."""
 
 from __future__ import annotations
 
@@ -20,9 +7,9 @@ from pathlib import Path
 
 from scalespan.adapters.interface import CaseError, nearest
 
-from .precice_element import Element, parse
-from .precice_names import check_names
-from .precice_types import (
+from .element import Element, parse
+from .names import check_names
+from .types import (
     Acceleration,
     Config,
     Connection,
@@ -37,24 +24,6 @@ from .precice_types import (
     Use,
     WatchPoint,
 )
-
-__all__ = [
-    "Acceleration",
-    "Config",
-    "Connection",
-    "Data",
-    "DataMapping",
-    "DeclaredMesh",
-    "Element",
-    "Measure",
-    "Participant",
-    "ReceivedMesh",
-    "Scheme",
-    "Transfer",
-    "Use",
-    "WatchPoint",
-    "read_config",
-]
 
 
 def read_config(file: Path) -> Config:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from scalespan.adapters.interface import nearest
 
-from .precice_element import Element
+from .element import Element
 
 _MAPPING = "direction constraint from to"
 _DEAD = "x-dead y-dead z-dead"

@@ -1,4 +1,4 @@
-"""The dataclasses of a precice-config.xml; import them from `.precice_config`, which reads it."""
+"""The dataclasses of a precice-config.xml."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from scalespan.adapters.interface import CaseError, nearest
 
-from .precice_element import Element
+from .element import Element
 
 
 @dataclass(frozen=True)
