@@ -84,7 +84,8 @@ class Electrostatics(Bridge):
         self.time_unit = self._reaction.time_unit
         self._walls: Array = self._reaction.points(options.place).points
         self._first: Array = np.zeros((0, 3))
-        self._forces, self._energies = np.zeros((0, 3)), np.zeros((0, 1))
+        self._forces: Array = np.zeros((0, 3))
+        self._energies: Array = np.zeros((0, 1))
         self._read: Read
         self._solved = False  # the voltages' field
 

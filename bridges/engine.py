@@ -114,7 +114,7 @@ class Engine(Bridge):
     def restore(self, state: State) -> None:
         """Return to a saved state."""
         self.engine._restore_engine(under("engine", state))
-        self._states = {k: under(f"kept/{k}", state) for k in state["numbers"].tolist()}
+        self._states = {k: under(f"kept/{k}", state) for k in map(int, state["numbers"])}
 
     def _keep(self, number: int) -> None:
         self._states[number] = self.engine._save_engine()

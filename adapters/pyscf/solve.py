@@ -50,14 +50,13 @@ class Attempts:
         finally:
             self.mf.callback = None
         raise NotConverged(
-            f"the SCF did not converge, tried: {', '.join(self.tried)};"
-            f" {self._last()}; {contact()}",
+            f"the SCF did not converge, tried: {', '.join(self.tried)}; {self._last()}; {contact()}",
             todo="look at the geometry, charge and spin, or raise max_cycles",
         )
 
     def _last(self) -> str:
         if not abs(self._change) > 0.0:  # one cycle has nothing to compare with
-            return f"the energy's gradient was {self._slope:.1e}"
+            return f"the energy's gradient was {self._slope:.1e} hartree"
         return f"the energy still changed by {self._change:.1e} hartree, its gradient was {self._slope:.1e}"
 
     def _succeeds(self, name: str, attempt: Callable[[], None]) -> bool:

@@ -35,6 +35,7 @@ GATE = ".gate"  # in the results, once the participants may meet
 _PAUSE = 0.02  # s between two looks at the participants
 _BUILDING = 10  # patience for the first participant to be built, in those for all others
 _GRACE = 1.0  # s that the others get to end, or to say why, once one has ended badly
+_LONG_GRACE = 2.5  # s, while all that is known is that a partner has left
 _CLASSES: dict[int, type[ScalespanError]] = {1: ScalespanError, 2: CaseError, 3: EngineMissing, 4: EngineFailed}
 
 
@@ -253,9 +254,10 @@ def _pause(members: list[_Member], until: float, late: str) -> None:
 
 def _first_cause(members: list[_Member]) -> ScalespanError:
     """Give the others a moment to fail too, and return what failed first."""
-    until = time.monotonic() + _GRACE
-    while time.monotonic() < until and any(member.program.status is None for member in members):
-        if any(member.failed and member.cause()[0] == 0 for member in members):
+    began = time.monotonic()
+    while any(member.program.status is None for member in members):
+        surest = min(member.cause()[0] for member in members if member.failed)
+        if surest == 0 or time.monotonic() > began + (_GRACE if surest == 1 else _LONG_GRACE):
             break
         time.sleep(_PAUSE)
     causes = [member.cause() for member in members if member.failed]

@@ -79,7 +79,7 @@ class Weights:
         self._constant = options.preconditioner == "constant"
         self._lazy, self._freeze_after = options.update_on_threshold, options.freeze_after
         count = len(options.data)
-        self._weights = np.ones(count)
+        self._weights: Array = np.ones(count)
         if self._constant:
             self._weights = 1.0 / np.array([scaling for _, _, scaling in options.data])
         self._sum, self._used = np.zeros(count), np.zeros(count)

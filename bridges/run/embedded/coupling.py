@@ -242,7 +242,7 @@ class Serial(Unchanging):
             waveform = self._fields[each.data, each.mesh].now
             if each.substeps:
                 times = self._link.receive()
-                waveform.replace(times.tolist(), list(self._link.receive()))
+                waveform.replace([float(each) for each in times], list(self._link.receive()))
             else:
                 waveform.add(time, self._link.receive())
 
