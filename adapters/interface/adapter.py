@@ -270,6 +270,26 @@ class ForceField(ParticleAdapter):
         """
         raise NotOffered(f"{self.name} takes no extra potential that changes with time")
 
+    def drag(self, held: Indices, places: Array) -> None:
+        """Let the next timestep of `advance` take fixed atoms to new places, where its last forces are computed.
+
+        Args:
+            held: (k,) atoms that `host` was given with ASE's FixAtoms.
+            places: (k, 3) Å.
+
+        Raises:
+            NotOffered: the engine cannot do that.
+        """
+        raise NotOffered(f"{self.name} cannot move fixed atoms")
+
+    def moving_forces(self) -> Array:
+        """Return the forces (n, 3) eV/Å on the moving atoms as they stand, fixed ones and ``extra`` included.
+
+        Raises:
+            NotOffered: the engine cannot do that.
+        """
+        raise NotOffered(f"{self.name} does not tell the forces on fixed atoms")
+
     def start(self, atoms: Atoms, motion: Motion) -> None:
         """Take a copy of ``atoms`` as the state that `advance` moves by the engine's integrator."""
         self.host(atoms, motion)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
+from ase.constraints import FixAtoms
 from pydantic import Field, model_validator
 
-from .data import State
+from .data import Array, Indices, State
 from .errors import CaseError, NotOffered
 from .options import Options
 from .units import Frequency, Pressure, Temperature, Time
@@ -57,6 +58,18 @@ class Motion(Options):
         return self
 
 
+class Dragged(FixAtoms):
+    """Atoms that someone else moves: a timestep takes them to ``places`` (k, 3) Å, and their momenta stay zero."""
+
+    def __init__(self, held: Indices, places: Array) -> None:
+        super().__init__(indices=held)  # type: ignore[no-untyped-call]
+        self.places = places
+
+    def adjust_positions(self, atoms: Atoms, new: Array) -> None:
+        """Put the atoms where they are to go; ASE's integrators ask this of a constraint."""
+        new[self.index] = self.places
+
+
 class AseMotion:
     """Moves atoms that carry a calculator by ASE's integrators, and can go back.
 
@@ -89,6 +102,10 @@ class AseMotion:
             )
         if motion.ensemble == "nose-hoover":
             assert motion.temperature is not None and motion.damping_time is not None, "Motion checks this"
+            if self.atoms.constraints:
+                raise NotOffered(
+                    "ASE's Nosé-Hoover chain takes no fixed atoms", todo="choose the ensemble 'langevin' or 'nve'"
+                )
             return NoseHooverChainNVT(
                 self.atoms, motion.timestep, temperature_K=motion.temperature, tdamp=motion.damping_time
             )
@@ -112,6 +129,16 @@ class AseMotion:
             self._integrator.dt = self.motion.timestep
         for _ in range(steps):
             self._integrator.step()
+
+    def drag(self, held: Indices, places: Array) -> None:
+        """Let the next timestep take the fixed atoms ``held`` (k,) to ``places`` (k, 3) Å."""
+        mine = set(held.tolist())
+        others = [
+            each
+            for each in self.atoms.constraints
+            if not (isinstance(each, FixAtoms) and mine.issuperset(each.get_indices().tolist()))
+        ]
+        self.atoms.set_constraint([*others, Dragged(held, places)])
 
     def save(self) -> State:
         """Return positions, momenta, cell, random numbers and thermostat."""

@@ -176,6 +176,14 @@ class OpenMMAdapter(ForceField):
         """Hear that the extra potential has changed where the atoms are."""
         self._hosting.ask_again()
 
+    def drag(self, held: Indices, places: Array) -> None:
+        """Let the next timestep take the fixed atoms ``held`` (k,) to ``places`` (k, 3) Å."""
+        self._hosting.drag(held, places)
+
+    def moving_forces(self) -> Array:
+        """Return the forces (n, 3) on the moving atoms, fixed ones included; OpenMM computes them once more."""
+        return self._hosting.moving_forces()
+
     @property
     def atoms(self) -> Atoms:
         """A copy of the moving atoms, momenta included; positions are not wrapped."""

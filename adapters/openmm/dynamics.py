@@ -15,6 +15,7 @@ from ..interface import (
     AtomsError,
     CaseError,
     EngineImport,
+    Indices,
     Motion,
     NotOffered,
     Observation,
@@ -61,6 +62,7 @@ class Dynamics:
         self._integrator = _integrator(motion)
         self._context = create(system, self._integrator, settings)
         self._evaluator = Evaluator(model, settings, self._context, names)
+        self._dragged: tuple[Indices, Array] | None = None  # atoms, and where the next timestep takes them (nm)
         self._place(atoms)
         self._barostat = self._make_barostat() if motion.ensemble == "npt" else None
 
@@ -159,7 +161,35 @@ class Dynamics:
         with self._asking("forget the forces"):
             self._context.setPositions(self._context.getState(positions=True).getPositions(asNumpy=True))
 
+    def drag(self, held: Indices, places: Array) -> None:
+        """Let the next timestep take the fixed atoms ``held`` (k,) to ``places`` (k, 3) Å."""
+        self._dragged = (held, self._frame.turned(places) / NANOMETRE)
+
+    def moving_forces(self) -> Array:
+        """Return the forces (n, 3) eV/Å on all atoms as they stand; OpenMM computes them once more."""
+        with self._asking("compute the forces"):
+            found = self._evaluator.evaluate(forces=True).forces
+        assert found is not None, "they were asked for"
+        return found
+
+    def _drag(self) -> None:
+        """Put what is dragged into its place, as late in the timestep as positions change."""
+        if self._dragged is None:
+            return
+        (held, places), self._dragged = self._dragged, None
+        positions = self._context.getState(positions=True).getPositions(asNumpy=True)._value
+        positions[held] = places
+        self._context.setPositions(positions)
+        if len(self._evaluator.model.sites):
+            self._context.computeVirtualSites()
+
     def _step(self, steps: int) -> None:
+        if self._dragged is not None:
+            self._integrate(1)  # of velocity Verlet up to where the new forces are needed; of the others all
+            self._drag()
+            if self.motion.ensemble == "nve":
+                self._integrate(1)
+            steps -= 1
         if self._barostat is None:
             self._integrate(steps * (2 if self.motion.ensemble == "nve" else 1))  # see _velocity_verlet
             return

@@ -21,6 +21,7 @@ from scalespan.adapters.interface import (
     Array,
     ExternalCharges,
     ForceField,
+    Indices,
     Motion,
     Observation,
     Options,
@@ -122,6 +123,12 @@ class Mover(Protocol):
     def advance(self, dt: float) -> None:
         """Move by ``dt`` (ASE's time)."""
 
+    def drag(self, held: Indices, places: Array) -> None:
+        """Let the next timestep take the fixed atoms ``held`` (k,) to ``places`` (k, 3) Å."""
+
+    def moving_forces(self) -> Array:
+        """Return the forces (n, 3) eV/Å on all atoms as they stand, fixed ones included."""
+
     def observe(self) -> Observation:
         """Return the engine's energies."""
 
@@ -167,6 +174,15 @@ class Pulled(ParticleAdapter):
     def ask_again(self) -> None:
         """Hear that the pull has changed where the atoms are."""
         self._moving.atoms.calc.reset()
+
+    def drag(self, held: Indices, places: Array) -> None:
+        """Let the next timestep take the fixed atoms ``held`` (k,) to ``places`` (k, 3) Å."""
+        self._moving.drag(held, places)
+
+    def moving_forces(self) -> Array:
+        """Return the forces (n, 3) on the moving atoms, which the integrator has asked for already."""
+        forces: Array = self._moving.atoms.get_forces(apply_constraint=False)
+        return forces
 
     def _save_engine(self) -> State:
         parts = {"answers": self._answers.save(), "model": self._model._save_engine()}

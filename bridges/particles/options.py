@@ -50,6 +50,22 @@ class Writes(Options):
     charges: Named | None = None  # they do not change
 
 
+class WallsOptions(Options):
+    """Atoms that a partner moves, on a mesh of their own with points where they start."""
+
+    atoms: list[int] = Key(min_length=1)  # from 0
+    mesh: str  # its name
+    displacements: Named  # read: from the places at the start
+    forces: Named | None = None  # written: of the other atoms on them
+
+    @model_validator(mode="after")
+    def _own(self) -> Self:
+        for datum in (self.displacements, self.forces):
+            if datum is not None and datum.mesh not in (None, self.mesh):
+                raise ValueError(f"'{datum.data}' of walls is on the mesh '{self.mesh}': leave its key 'mesh' out")
+        return self
+
+
 class AtomsSource(Options):
     """Atoms from any file that ASE reads."""
 
@@ -65,6 +81,7 @@ class ParticlesOptions(Options):
     select: list[int] | None = None  # the atoms that are coupled, from 0; None: all
     reads: Reads = Reads()
     writes: Writes = Writes()
+    walls: WallsOptions | None = None  # atoms that a partner moves; None: the engine moves all
     scheme: Literal["verlet", "impulse"] = "verlet"  # partners' forces in each timestep, or one kick a window
     every_step: bool = False  # partners see each timestep, not the windows' ends alone
     atoms: AtomsSource | None = None  # None: the model's own
@@ -81,6 +98,10 @@ class ParticlesOptions(Options):
             raise ValueError("scheme 'impulse' needs motion.ensemble 'nve'")
         if self.motion.ensemble == "npt":
             raise ValueError("a partner's mesh does not follow a box that changes: choose another ensemble than npt")
+        if self.walls is not None and self.scheme == "impulse":
+            raise ValueError("walls need the scheme 'verlet'")
+        if self.walls is not None and self.walls.mesh == self.mesh:
+            raise ValueError("walls need a mesh of their own: give walls.mesh another name")
         own = [datum for each in (self.reads, self.writes) for _, datum in each if datum is not None and not datum.mesh]
         if self.mesh is None and own:
             raise ValueError(f"'{own[0].data}' is on the atoms' own mesh: give the key 'mesh'")

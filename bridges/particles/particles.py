@@ -42,6 +42,7 @@ from scalespan.bridges.interface import Bridge, Exchange, Field, Mesh, Read
 
 from .forces import Mover, Pull, moving
 from .options import AtomsSource, Datum, ParticlesOptions
+from .walls import Walls
 
 # What is exchanged: its unit inside, the unit outside unless the case names one, its components.
 _READS = {
@@ -74,6 +75,7 @@ class Particles(Bridge):
         self._atoms = _first(options, model)
         self._coupled = _selected(options.select, len(self._atoms))
         self._charges = _charges(options, model, self._atoms, self._coupled)
+        self._walls = None if options.walls is None else Walls(options.walls, self._atoms)
         self._per_length = convert(1.0, "angstrom", options.length)
         self._timestep = options.motion.timestep * convert(1.0, "ase_time", options.time)
         self._fields, self._units = _fields(options)
@@ -88,11 +90,17 @@ class Particles(Bridge):
         """What the options name, on the atoms' own mesh and on partners'."""
         own, places = self.options.mesh, self._atoms.positions[self._coupled]
         meshes = {} if own is None else {own: Mesh(places * self._per_length)}
+        reads = [self._fields[name] for name in _READS if name in self._fields]
+        writes = [self._fields[name] for name in _WRITES if name in self._fields]
+        if self._walls is not None:
+            meshes[self._walls.mesh] = self._walls.points(self._per_length)
+            reads.append(self._walls.displacements)
+            writes += [] if self._walls.forces is None else [self._walls.forces]
         box = np.array([places.min(axis=0) - self.options.reach, places.max(axis=0) + self.options.reach])
         theirs = {field.mesh for field in self._fields.values()} - {own}
         return Exchange(
-            reads=tuple(self._fields[name] for name in _READS if name in self._fields),
-            writes=tuple(self._fields[name] for name in _WRITES if name in self._fields),
+            reads=tuple(reads),
+            writes=tuple(writes),
             meshes=meshes,
             regions=dict.fromkeys(sorted(theirs), box * self._per_length),
         )
@@ -110,18 +118,32 @@ class Particles(Bridge):
         """Move by ``dt`` (of `time_unit`), in timesteps of one length."""
         steps = ceil(dt / self._timestep - 1e-9)
         size = dt / steps / convert(1.0, "ase_time", self.time_unit)
-        if not {"forces", "electric_field"} & set(self._fields):
+        if self._walls is None and not {"forces", "electric_field"} & set(self._fields):
             self._mover.advance(size * steps)
         elif self.options.scheme == "impulse":
             self._kick(dt, steps, size * steps)
             self._mover.advance(size * steps)
         else:
             for step in range(steps):
-                if self._pull.begin(self._mover.atoms.positions, dt * step / steps, resample=step == 0):
-                    self._mover.ask_again()
-                self._pull.at = dt if step == steps - 1 else dt * (step + 1) / steps
-                self._mover.advance(size)
+                end = dt if step == steps - 1 else dt * (step + 1) / steps
+                self._timestep_to(end, dt * step / steps, size)
         self._energy = self._energy_at(dt)
+
+    def _timestep_to(self, end: float, begin: float, size: float) -> None:
+        """Move by one timestep of ``size`` (ASE's time), from ``begin`` to ``end`` after the step's beginning."""
+        changed = self._pull.begin(self._mover.atoms.positions, begin, resample=begin == 0.0)
+        if changed:
+            self._mover.ask_again()
+        self._pull.at = end
+        if self._walls is None:
+            self._mover.advance(size)
+        else:
+            self._walls.step(self._mover, self._read(self._walls.displacements, end), size, changed=changed)
+
+    def _here(self) -> Atoms:
+        """Return the atoms as they stand, with the walls' velocities."""
+        atoms = self._mover.atoms
+        return atoms if self._walls is None else self._walls.complete(atoms)
 
     def _kick(self, dt: float, steps: int, length: float) -> None:
         """Prepare the kick, and note the total where half of it is done: positions and velocities are of one time."""
@@ -136,12 +158,14 @@ class Particles(Bridge):
         return energy if {"energies", "potential"} & set(self._fields) else -self._pull.work
 
     def write(self, field: Field) -> Array:
-        """Return positions, displacements, velocities or charges of the coupled atoms."""
+        """Return positions, displacements, velocities or charges of the coupled atoms, or the forces on the walls."""
+        if self._walls is not None and field is self._walls.forces:
+            return self._walls.reaction(self.model, self._atoms)
         name = next(name for name in _WRITES if self._fields.get(name) is field)
         if name == "charges":
             values: Array = self._charges[:, None]
         else:
-            atoms = self._mover.atoms
+            atoms = self._here()
             values = atoms.get_velocities() if name == "velocities" else atoms.positions
             values = values[self._coupled]
             if name == "displacements":
@@ -150,7 +174,7 @@ class Particles(Bridge):
 
     def where(self, field: Field) -> Array | None:
         """Return where the coupled atoms are, for a field on a partner's mesh."""
-        return None if field.mesh == self.options.mesh else self._points(self._mover.atoms.positions)
+        return None if field.mesh in self.exchange.meshes else self._points(self._mover.atoms.positions)
 
     def _points(self, positions: Array) -> Array:
         points: Array = positions[self._coupled] * self._per_length
@@ -188,11 +212,14 @@ class Particles(Bridge):
         known = {"potential/eV": seen.potential, "kinetic/eV": seen.kinetic, "temperature/K": seen.temperature}
         known |= {"partners/eV": self._energy, "work/eV": self._pull.work}
         total = seen.potential + seen.kinetic + self._outside(self._energy)
+        if self._walls is not None:
+            known["walls/eV"] = self._walls.work
+            total -= self._walls.work
         return known | {"total/eV": self._total if self.options.scheme == "impulse" else total}
 
     def frame(self, folder: Path, time: float) -> None:
         """Append the atoms to ``trajectory.extxyz``."""
-        atoms = self._mover.atoms
+        atoms = self._here()
         atoms.info["time"] = time
         with (folder / "trajectory.extxyz").open("a", encoding="utf-8") as file:
             write_extxyz(file, [atoms])
@@ -202,11 +229,15 @@ class Particles(Bridge):
         rows = [("atoms", f"{len(self._atoms)}, of them {len(self._coupled)} coupled")]
         rows += [("timestep", f"{self._timestep:g} {self.time_unit}"), ("partners' forces", self.options.scheme)]
         rows += [(name, f"{field.name} on {field.mesh}, {field.unit}") for name, field in self._fields.items()]
+        if self._walls is not None:
+            rows.append(("moved by a partner", f"{len(self._walls.index)}, on {self._walls.mesh}"))
         return [Table("Particles", ("what", "value"), tuple(rows)), *self.model.audit(self._atoms)]
 
     def save(self) -> State:
         """Return the atoms, the integrator, what the engine remembers and the partners' last forces."""
         parts = {"model": self._mover.save(), "pull": self._pull.save()}
+        if self._walls is not None:
+            parts["walls"] = self._walls.save()
         state = {f"{part}/{key}": value for part, each in parts.items() for key, value in each.items()}
         return state | {"energies": np.array([self._energy, self._total])}
 
@@ -214,6 +245,8 @@ class Particles(Bridge):
         """Return to a saved state."""
         self._pull.restore(under("pull", state))
         self._mover.restore(under("model", state))
+        if self._walls is not None:
+            self._walls.restore(under("walls", state))
         self._energy, self._total = (float(each) for each in state["energies"])
 
     def close(self) -> None:

@@ -13,14 +13,14 @@ from threading import Thread
 import numpy as np
 
 from scalespan.adapters.interface import Array
-from scalespan.bridges.interface import Bridge, Exchange, Field
+from scalespan.bridges.interface import Bridge, Exchange, Field, Unchanging
 from scalespan.bridges.run.loop import drive
 
 WAIT = 60.0  # s; a test that hangs fails
 Message = tuple[float, dict[str, Array]] | BaseException
 
 
-class End:
+class End(Unchanging):
     """One participant's side."""
 
     must_save = must_restore = False

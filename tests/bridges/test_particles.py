@@ -10,7 +10,7 @@ from ase.units import fs
 
 from scalespan.adapters.harmonic import HarmonicAdapter
 from scalespan.adapters.interface import ADAPTERS, AtomsError, OptionError, Quantity
-from scalespan.bridges.interface import build
+from scalespan.bridges.interface import Unchanging, build
 from scalespan.bridges.run.loop import Alone, Recording, drive
 
 SPRING = {"springs": [{"atoms": [0, 1], "stiffness": "2 eV/angstrom**2", "length": "3 angstrom"}]}
@@ -18,7 +18,7 @@ MOTION = {"timestep": "0.5 fs"}
 ENGINES = ["harmonic", "openmm"]
 
 
-class Law:
+class Law(Unchanging):
     """A coupling whose partner is a formula: values of time and place, asked where and when the bridge asks."""
 
     must_save = must_restore = False
