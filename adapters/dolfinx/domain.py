@@ -13,6 +13,7 @@ from .options import Formulas, MeshOptions
 from .versions import INSTALL, read_gmsh
 
 with EngineImport("dolfinx", install=INSTALL) as engine:
+    import basix.ufl
     import ufl
     from dolfinx import fem
     from dolfinx import mesh as meshes
@@ -34,6 +35,7 @@ class Domain:
         self.dt = fem.Constant(self.mesh, 1.0)
         self.coordinate = ufl.SpatialCoordinate(self.mesh)
         self._spaces: dict[tuple[int, int], Any] = {}
+        self._quadratures: dict[tuple[int, int], Any] = {}
         self._conditions = _conditions(options)
         self._facets = {name: self._find(name) for name in self._conditions}
         self.boundaries = list(self._facets)
@@ -69,6 +71,15 @@ class Domain:
             shape = () if components == 1 else ((components,),)
             self._spaces[key] = fem.functionspace(self.mesh, ("Lagrange", key[1], *shape))
         return self._spaces[key]
+
+    def quadrature(self, degree: int, components: int = 1) -> Any:
+        """Return the space of values at Gauss points, for forms with ``dx(metadata={"quadrature_degree": degree})``."""
+        key = (degree, components)
+        if key not in self._quadratures:
+            shape = () if components == 1 else (components,)
+            element = basix.ufl.quadrature_element(self.mesh.basix_cell(), value_shape=shape, degree=degree)
+            self._quadratures[key] = fem.functionspace(self.mesh, element)
+        return self._quadratures[key]
 
     def formula(self, text: Formulas, components: int = 1, late: float = 0.0) -> Any:
         """Return a formula as UFL, at ``late`` steps before the step's end.

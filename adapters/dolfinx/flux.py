@@ -5,7 +5,7 @@ On a boundary where the unknown is given, −F(u; v) = ∮ q v ds holds for the 
 doi:10.1002/fld.1650070406). Solved for q on the boundary, it integrates against a matching
 partner's test functions to the residual itself, so that the coupled solution is the one of the
 joined mesh. A node that is fixed by someone else has more than this flux in its residual: there
-q is the projection of its formula.
+q is the projection of its formula, and so it is wherever the unknown is free.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 
 from ..interface import Array, EngineImport, Indices
 from .domain import Domain, compiled
-from .facets import Facets
 from .nodes import Nodes, add_ghosts
 from .problem import Problem
+from .samples import Samples
 from .solve import direct, global_rows
 from .versions import INSTALL
 
@@ -32,7 +32,7 @@ with EngineImport("dolfinx", install=INSTALL) as engine:
 class Outflow:
     """The flux that leaves through one boundary."""
 
-    def __init__(self, problem: Problem, domain: Domain, nodes: Nodes | Facets, elsewhere: Indices) -> None:
+    def __init__(self, problem: Problem, domain: Domain, nodes: Nodes | Samples, elsewhere: Indices) -> None:
         self._problem, space = problem, problem.unknown.function_space
         ds, trial = domain.ds(str(nodes.boundary)), ufl.TrialFunction(space)
         self._mass = assembled(compiled(ufl.inner(trial, problem.test) * ds))
@@ -70,7 +70,7 @@ class Outflow:
 
     def _solve(self, name: str, dofs: Indices, moments: Array) -> Array:
         if name not in self._solvers:
-            rows = PETSc.IS().createGeneral(global_rows(self._problem.unknown, dofs), self._mass.comm)
+            rows = PETSc.IS().createGeneral(global_rows(self._problem.unknown, dofs).tolist(), self._mass.comm)
             self._solvers[name] = direct(self._mass.createSubMatrix(rows, rows))
         matrix = self._solvers[name].getOperators()[0]
         answer, given = matrix.createVecs()

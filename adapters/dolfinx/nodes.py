@@ -67,7 +67,8 @@ class Nodes:
 
     def dofs(self, components: int) -> Indices:
         """Return the local, unrolled degrees of freedom, ghosts included."""
-        return (components * self.every[:, None] + np.arange(components)).ravel().astype(np.int32)
+        found: Indices = (components * self.every[:, None] + np.arange(components)).ravel().astype(np.int32)
+        return found
 
     def _entities(self, space: Any) -> Iterator[tuple[Indices, Indices, Indices]]:
         """Yield of each facet or cell: its nodes, their number in the reference cell, its reference corners."""

@@ -47,13 +47,19 @@ class Place(Options):
 
     boundary: str | None = None  # the name of a boundary; None: the volume
     takes: list[str] = Field(default_factory=list)  # what partners give: temperature, heat_flux, displacement, force …
-    at: Literal["nodes", "facets"] = "nodes"  # where the points are: facets, in the middle of each of a boundary's
+    # Where the points are: at facets, in the middle of each of a boundary's; at quadrature, the Gauss points.
+    at: Literal["nodes", "facets", "quadrature"] = "nodes"
+    degree: int | None = Field(default=None, ge=0)  # of the quadrature; None: twice the elements'
     connectivity: bool = False  # of nodes: edges, triangles, tetrahedra; on several ranks, shared ones are then doubled
 
     @model_validator(mode="after")
-    def _facets_of_a_boundary(self) -> Self:
-        if self.at == "facets" and (self.boundary is None or self.connectivity):
-            raise ValueError("points in the middles of facets are of a boundary, and have no connectivity")
+    def _points_that_exist(self) -> Self:
+        if self.at == "facets" and self.boundary is None:
+            raise ValueError("points in the middles of facets are of a boundary")
+        if self.at != "nodes" and self.connectivity:
+            raise ValueError("only nodes have connectivity")
+        if self.at != "quadrature" and self.degree is not None:
+            raise ValueError('a degree is that of points at = "quadrature"')
         return self
 
 

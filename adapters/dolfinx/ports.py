@@ -9,16 +9,19 @@ import numpy as np
 
 from ..interface import Array, EngineImport, Indices, OptionError, Port, nearest
 from .domain import Domain
-from .facets import Facets
 from .flux import Outflow, Projection
 from .nodes import Nodes
 from .options import Place
 from .problem import Problem
+from .samples import Facets, Gauss
 from .versions import INSTALL
 
 with EngineImport("dolfinx", install=INSTALL) as engine:
     import ufl
     from dolfinx import fem
+
+_SOURCE = "source"  # a density in the volume, at Gauss points
+_KINDS: dict[str, type[Nodes] | type[Facets] | type[Gauss]] = {"nodes": Nodes, "facets": Facets, "quadrature": Gauss}
 
 
 class Ports:
@@ -26,10 +29,7 @@ class Ports:
 
     def __init__(self, places: Mapping[str, Place], problem: Problem, domain: Domain) -> None:
         self._problem, self._domain = problem, domain
-        self.nodes = {
-            name: Facets(place, domain) if place.at == "facets" else Nodes(place, domain)
-            for name, place in places.items()
-        }
+        self.nodes = {name: _KINDS[place.at](place, domain) for name, place in places.items()}
         self.components: int = problem.unknown.function_space.dofmap.index_map_bs
         self.given: dict[str, Any] = {}  # port -> the function that holds its values
         self.inputs = {
@@ -44,7 +44,7 @@ class Ports:
 
     def entering(self) -> Any:
         """Return the form −Σ ∮ g·v ds of what partners let in; None where there is nothing."""
-        natural = [name for name in self.given if _parted(name)[1] == self._problem.natural]
+        natural = [name for name in self.given if _parted(name)[1] == self._problem.natural and not self._loaded(name)]
         terms = [
             -ufl.inner(self.given[name], self._problem.test) * self._domain.ds(str(self._boundary(name)))
             for name in natural
@@ -53,12 +53,12 @@ class Ports:
 
     def fix(self) -> Indices:
         """Set the unknown where it is given, by partners and then by the options; return those degrees of freedom."""
-        unknown, found = self._problem.unknown, [np.zeros(0, dtype=np.int32)]
-        for name, function in self.given.items():
-            if _parted(name)[1] == self._problem.name:
-                dofs = self.nodes[_parted(name)[0]].dofs(self.components)
-                unknown.x.array[dofs] = function.x.array[dofs]
-                found.append(dofs)
+        unknown = self._problem.unknown
+        found: list[Indices] = [np.zeros(0, dtype=np.int32)]
+        for name in self._prescribed():
+            dofs = self.nodes[_parted(name)[0]].dofs(self.components)
+            unknown.x.array[dofs] = self.given[name].x.array[dofs]
+            found.append(dofs)
         coordinates = unknown.function_space.tabulate_dof_coordinates()
         for dofs, fixed in self._fixed:
             places = coordinates[dofs // self.components]
@@ -67,23 +67,28 @@ class Ports:
             column = dofs % self.components if width > 1 else np.zeros(len(dofs), dtype=int)
             unknown.x.array[dofs] = values[np.arange(len(dofs)), column]
             found.append(dofs)
-        return np.unique(np.concatenate(found)).astype(np.int32)
+        every: Indices = np.unique(np.concatenate(found)).astype(np.int32)
+        return every
 
     def loads(self, into: Any) -> None:
         """Add the nodal loads that partners gave to a function."""
         for name, function in self.given.items():
-            if _parted(name)[1] == self._problem.load:
+            if self._loaded(name):
                 into.x.array[:] += function.x.array
 
     def set(self, name: str, values: Array) -> None:
         """Keep the values of an input."""
         place, quantity = _parted(name)
-        function = self.given[name]
+        function, nodes = self.given[name], self.nodes[place]
+        if not self._loaded(name):
+            nodes.put(values, function)
+            return
+        function.x.array[:] = 0.0
         if quantity == self._problem.load:
-            function.x.array[:] = 0.0
-            self.nodes[place].add(values, function)
+            nodes.add(values, function)
         else:
-            self.nodes[place].put(values, function)
+            assert isinstance(nodes, Gauss)
+            nodes.integrate(values, function)
 
     def get(self, name: str, raw: Any) -> Array:
         """Return the values of an output; ``raw`` is the last residual, None before the first step."""
@@ -91,7 +96,8 @@ class Ports:
         nodes = self.nodes[place]
         if quantity == self._problem.natural:
             outflow = self._outflow(place)
-            return nodes.take(outflow.projected() if raw is None else outflow.consistent(raw))
+            known = raw is not None and any(nodes.boundary == self._boundary(name) for name in self._prescribed())
+            return nodes.take(outflow.consistent(raw) if known else outflow.projected())
         if quantity == self._problem.load:
             return -nodes.take(raw) if raw is not None else np.zeros((len(nodes.local), self.components))
         return nodes.take(self.field(quantity))
@@ -119,17 +125,20 @@ class Ports:
             self._domain.known(place.boundary)
         nodes = self.nodes[name]
         known = {problem.load} | ({problem.natural} if place.boundary else set())
-        known |= {problem.name, *problem.inputs} if isinstance(nodes, Nodes) else set()
+        if isinstance(nodes, Nodes):
+            known |= {problem.name, *problem.inputs}
+        elif place.boundary is None:
+            known |= {_SOURCE, *problem.inputs}
         if quantity not in known:
             raise OptionError(f"the place '{name}' cannot take '{quantity}'", todo=nearest(quantity, known))
         space = problem.unknown.function_space
         if isinstance(nodes, Facets) and quantity == problem.natural:
             space = nodes.space(self.components)
         function = problem.inputs.get(quantity) or fem.Function(space)
-        if isinstance(nodes, Nodes):
+        if isinstance(nodes, Nodes) or (isinstance(nodes, Gauss) and quantity in problem.inputs):
             nodes.fits(function, quantity)
         self.given[f"{name}.{quantity}"] = function
-        late = quantity in (problem.natural, problem.load)
+        late = quantity in (problem.natural, problem.load) or self._loaded(f"{name}.{quantity}")
         width = function.function_space.dofmap.index_map_bs
         return Port(name, width, at=problem.at if late else 1.0, conservative=quantity == problem.load)
 
@@ -145,6 +154,16 @@ class Ports:
     def _doubled(self, name: str) -> bool:
         nodes = self.nodes[name]
         return bool(self._domain.comm.allreduce(len(nodes.local) - nodes.owned))
+
+    def _prescribed(self) -> list[str]:
+        """Return the ports by which partners give the unknown."""
+        return [name for name in self.given if _parted(name)[1] == self._problem.name]
+
+    def _loaded(self, port: str) -> bool:
+        """Say whether what is given becomes nodal loads: totals, and densities at Gauss points."""
+        place, quantity = _parted(port)
+        density = isinstance(self.nodes[place], Gauss) and quantity not in self._problem.inputs
+        return quantity == self._problem.load or density
 
     def _boundary(self, port: str) -> str | None:
         return self.nodes[_parted(port)[0]].boundary
@@ -164,8 +183,8 @@ class Ports:
             others = [dofs for dofs, _ in self._fixed]
             others += [
                 self.nodes[_parted(name)[0]].dofs(self.components)
-                for name in self.given
-                if _parted(name)[1] == self._problem.name and _parted(name)[0] != place
+                for name in self._prescribed()
+                if self._boundary(name) != self.nodes[place].boundary
             ]
             elsewhere = np.unique(np.concatenate([np.zeros(0, dtype=np.int32), *others]))
             self._outflows[place] = Outflow(self._problem, self._domain, self.nodes[place], elsewhere)

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 from ..interface import Array, CaseError, EngineImport
 from .domain import Domain
 from .nodes import add_ghosts, blocked
-from .versions import INSTALL, basix_element, coordinate_map, owners
+from .versions import INSTALL, basix_element, coordinate_map, coordinate_nodes, owners
 
 with EngineImport("dolfinx", install=INSTALL) as engine:
     from dolfinx import fem
@@ -71,7 +71,7 @@ def _basis(domain: Domain, points: Array, cells: Array) -> Any:
     """Return the basis functions' values: a matrix (points, local nodes)."""
     space = domain.space()
     table, element = space.dofmap.list, basix_element(space)
-    geometry, coordinates = domain.mesh.geometry.dofmap, domain.mesh.geometry.x
+    geometry, coordinates = coordinate_nodes(domain.mesh), domain.mesh.geometry.x
     count = len(points)
     weights = np.zeros((count, table.shape[1]))
     for i, (point, cell) in enumerate(zip(points, cells, strict=True)):

@@ -38,7 +38,8 @@ class Step:
         self._forms = compiled(residual), compiled(ufl.derivative(residual, unknown, ufl.TrialFunction(space)))
         self.raw = fem.Function(space)  # F(u; ·) at every degree of freedom
         self._loads = np.zeros_like(self.raw.x.array)
-        self._fixed, self._rows = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32)
+        self._fixed: Indices = np.zeros(0, dtype=np.int32)
+        self._rows: Indices = np.zeros(0, dtype=np.int32)
         self._matrix = petsc.create_matrix(self._forms[1])
         self._point = unknown.x.petsc_vec.duplicate()
         self._assembled_for: float | None = None
@@ -130,7 +131,7 @@ def configure(solver: Any, options: Mapping[str, str | int | float | bool]) -> N
     database = PETSc.Options()
     solver.setOptionsPrefix(prefix)
     for key, value in options.items():
-        database[prefix + key] = value
+        database.setValue(prefix + key, value)
     solver.setFromOptions()
     for key in options:
         database.delValue(prefix + key)

@@ -1,4 +1,4 @@
-"""What DOLFINx 0.9, 0.10 and 0.11 do differently. Run with 0.9; 0.10 and 0.11 after their release notes."""
+"""What DOLFINx 0.9, 0.10 and 0.11 do differently. Run with 0.9 and 0.11; 0.10 after its release notes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ with EngineImport("dolfinx", install="conda install -c conda-forge fenics-dolfin
     from dolfinx import cpp
 
 INSTALL = "conda install -c conda-forge fenics-dolfinx"
+
+
+def _one_kind_of_cell() -> bool:
+    """Say whether a mesh has one coordinate element: from 0.11 on it has a list, one for each kind of cell."""
+    return tuple(int(part) for part in version().split(".")[:2]) < (0, 11)
 
 
 def read_gmsh(file: Path, comm: Any, dimension: int) -> tuple[Any, Any]:
@@ -32,9 +37,19 @@ def basix_element(space: Any) -> Any:
     return space.element.basix_element
 
 
+def coordinate_element(mesh: Any) -> Any:
+    """Return the scalar basix element of the cells' shape."""
+    return mesh.ufl_domain().ufl_coordinate_element().basix_element
+
+
 def coordinate_map(mesh: Any) -> Any:
     """Return the map from the reference cell."""
-    return mesh.geometry.cmap
+    return mesh.geometry.cmap if _one_kind_of_cell() else mesh.geometry.cmaps[0]
+
+
+def coordinate_nodes(mesh: Any) -> Any:
+    """Return (cells, nodes of a cell) the rows of the mesh's coordinates."""
+    return mesh.geometry.dofmap if _one_kind_of_cell() else mesh.geometry.dofmaps[0]
 
 
 def owners(mesh: Any, points: Array, padding: float) -> tuple[Array, Array, Array, Array]:

@@ -2,7 +2,7 @@
 
 from scalespan.adapters.interface import Mesh
 
-from .bridge import Bridge, Coupling, Exchange, Field, Read
+from .bridge import Bridge, Coupling, Exchange, Field, Read, Unchanging
 from .registry import BRIDGES, Parts, build
 
-__all__ = ["BRIDGES", "Bridge", "Coupling", "Exchange", "Field", "Mesh", "Parts", "Read", "build"]
+__all__ = ["BRIDGES", "Bridge", "Coupling", "Exchange", "Field", "Mesh", "Parts", "Read", "Unchanging", "build"]

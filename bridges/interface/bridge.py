@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from scalespan.adapters.interface import Adapter, Array, Mesh, Table
+from scalespan.adapters.interface import Adapter, Array, CouplingError, Mesh, Table
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,15 @@ class Bridge(Adapter):
         """Return the points (n, dimension) of `write`'s values where they move; None for the mesh's own points."""
         return None
 
+    def remeshed(self) -> Mapping[str, Mesh]:
+        """Return the meshes of the exchange with other points from now on: `write` gives values there, reads follow.
+
+        Asked after `advance`, from the second window on, in a window's first pass and where one step is the whole
+        window: preCICE takes new points nowhere else. Passes that follow keep them, so `restore` must too, and have
+        a partner's values there at the window's end only.
+        """
+        return {}
+
     def accept(self, time: float) -> None:
         """Hear that the time reached is final: take averages and counts now, not before."""
         return
@@ -127,6 +137,12 @@ class Coupling(Protocol):
     def write(self, field: Field, values: Array, points: Array | None = None) -> None:
         """Send values; with ``points``, from those."""
 
+    def section(self, name: str) -> AbstractContextManager[None]:
+        """Return a context whose time a profile shows under ``name``; it must end before the next `advance`."""
+
+    def remesh(self, meshes: Mapping[str, Mesh]) -> None:
+        """Give meshes of the exchange other points: after a window's only step, before its writes."""
+
     def advance(self, dt: float) -> None:
         """Say that a step of ``dt`` is done."""
 
@@ -136,3 +152,17 @@ class Coupling(Protocol):
 
     def finish(self) -> None:
         """Part from the partners."""
+
+
+class Unchanging:
+    """What a coupling has in common with others whose meshes stay, and that keep no profile."""
+
+    def section(self, name: str) -> AbstractContextManager[None]:
+        """Return a context that does nothing."""
+        return nullcontext()
+
+    def remesh(self, meshes: Mapping[str, Mesh]) -> None:
+        """Raise: only preCICE does that."""
+        raise CouplingError(
+            f"remeshing needs preCICE: '{min(meshes)}' has other points", todo="install pyprecice, or keep the mesh"
+        )

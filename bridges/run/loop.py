@@ -19,7 +19,7 @@ def drive(bridge: Bridge, coupling: Coupling, time: float = 0.0) -> None:
 
     The order of calls is preCICE's (doi:10.12688/openreseurope.14445.2). A window that must
     be done again starts from the saved state; `Bridge.accept` hears of each window's end
-    once, when it is final. What the bridge itself takes is profiled as "advance", "save", "restore".
+    once, when it is final. What the bridge itself takes is profiled as "bridge.advance" and the like.
     """
     exchange = bridge.exchange
     own = [field for field in exchange.writes if field.mesh in exchange.meshes]
@@ -29,12 +29,12 @@ def drive(bridge: Bridge, coupling: Coupling, time: float = 0.0) -> None:
     began, saved, final = time, State(), False
     while coupling.running:
         if coupling.must_save:
-            with coupling.section("save"):
+            with coupling.section("bridge.save"):
                 began, saved = time, bridge.save()
         left = coupling.longest_step
         dt = left if bridge.longest_step > left * (1.0 - _ROUNDING) else bridge.longest_step
         bridge.receive(coupling.read)
-        with coupling.section("advance"):
+        with coupling.section("bridge.advance"):
             bridge.advance(dt)
         if final and dt == left and (meshes := bridge.remeshed()):
             coupling.remesh(meshes)
@@ -45,7 +45,7 @@ def drive(bridge: Bridge, coupling: Coupling, time: float = 0.0) -> None:
         final = dt == left and not coupling.must_restore
         if coupling.must_restore:
             time = began
-            with coupling.section("restore"):
+            with coupling.section("bridge.restore"):
                 bridge.restore(saved)
         elif final:
             bridge.accept(time)

@@ -76,7 +76,7 @@ class Precice:
     must_restore = False  # whether the window is to be done again from its start
     _running = False
     _left = 0.0
-    _window_begins = False  # with a window behind it
+    _window_begins = False  # for the first time, with one behind it
 
     def __init__(self, config: Path, participant: str, communicator: Communicator | None = None) -> None:
         precice = _library()
@@ -90,7 +90,7 @@ class Precice:
         self._reads: frozenset[tuple[str, str]] = frozenset()
         self._writes: frozenset[tuple[str, str]] = frozenset()
         self._unwritten: set[tuple[str, str]] = set()
-        self._moved: set[str] = set()  # the meshes that have new points since the last step
+        self._moved: set[str] = set()  # the meshes that have new points in this window
         self._graded: set[str] = set()  # the fields of which a mapping wants the gradient
         try:
             rank = communicator.rank if communicator else 0
@@ -157,12 +157,12 @@ class Precice:
             raise CouplingError(f"{self.name} does not read '{field.name}' on '{field.mesh}'", todo="see its exchange")
         if not 0.0 <= at <= self._left * (1.0 + _ROUNDING):
             raise CouplingError(f"{self.name} reads '{field.name}' at {at:g}, and {self._left:g} is left of its window")
-        if field.mesh in self._moved:
-            raise CouplingError(
-                f"{self.name} reads '{field.name}' on '{field.mesh}', which has new points since this step",
-                todo="read before them; what partners send arrives there after the next advance",
-            )
         at = min(at, self._left)
+        if field.mesh in self._moved and (self._window_begins or at < self._left):
+            raise CouplingError(
+                f"{self.name} reads '{field.name}' on the new points of '{field.mesh}' at {at:g} of {self._left:g}",
+                todo="read before they are given, or, when the window is done again, at its end",
+            )
         count = len(self._vertices[field.mesh].ids) if points is None else len(points)
         if count == 0:
             return np.zeros((0, field.components))
@@ -209,19 +209,13 @@ class Precice:
             CouplingError: a mesh that is not provided, or another moment than the first step of a window but the first.
         """
         self._need(_State.RUNNING, "remesh")
+        first = f"{self.name} has new points on '{min(meshes)}'"
         if not self.config.remeshing:
             todo = 'write <precice-configuration experimental="true" allow-remeshing="true">, with a parallel scheme'
-            raise wrong(
-                self.config,
-                self.name,
-                f"{self.name} has new points on '{min(meshes)}', and its meshes may not change",
-                todo,
-            )
+            raise wrong(self.config, self.name, f"{first}, and its meshes may not change", todo)
         if not (self._running and self._window_begins):
-            raise CouplingError(
-                f"{self.name} has new points on '{min(meshes)}' inside a window, or outside the run",
-                todo="give them in the first step of a window, from the second window on",
-            )
+            todo = "give them in the first step of a window, from the second window on"
+            raise CouplingError(f"{first} inside a window, or outside the run", todo=todo)
         for name, mesh in meshes.items():
             if name not in self._exchange.meshes:
                 raise CouplingError(f"{self.name} has new points on '{name}', which it does not provide")
@@ -278,7 +272,8 @@ class Precice:
         self.must_save = self._precice.requires_writing_checkpoint()
         self._unwritten = set(self._writes) if self._running else set()
         self._window_begins = self.config.remeshing and self._precice.is_time_window_complete()
-        self._moved.clear()
+        if self._window_begins:  # before, preCICE 3.4 has no value at their window's beginning, and gives the end's
+            self._moved.clear()
 
     def _send(self, field: Field, values: Array, points: Array | None) -> None:
         if (field.mesh, field.name) not in self._writes:
@@ -339,11 +334,8 @@ class Precice:
         for field in exchange.writes:
             if self._precice.requires_gradient_data_for(field.mesh, field.name):
                 if field.name not in exchange.gradients:
-                    raise wrong(
-                        self.config,
-                        self.name,
-                        f"a mapping needs the gradient of '{field.name}', which {self.name} does not give",
-                    )
+                    what = f"a mapping needs the gradient of '{field.name}', which {self.name} does not give"
+                    raise wrong(self.config, self.name, what)
                 self._graded.add(field.name)
 
     def _dimension(self, mesh: str) -> int:

@@ -80,6 +80,31 @@ def doubled() -> dict[str, float]:
     return {"given": total(np.full(points.shape, 0.5)), "leaves": total(force)}
 
 
+def quadrature(cells: tuple[int, ...]) -> dict[str, float]:
+    """Loads at Gauss points are the adjoint of evaluation; densities there add up to their integrals."""
+    places = {
+        "rim": {"boundary": "all", "at": "quadrature", "takes": ["surface_charge"]},
+        "inside": {"at": "quadrature", "takes": ["source"]},
+        "loaded": {"boundary": "right", "at": "quadrature", "takes": ["charge"]},
+    }
+    adapter = make(degree=2, mesh=box(*cells), poisson={}, places=places)
+    unknown = adapter.problem.unknown
+    unknown.interpolate(lambda x: np.sin(3 * x[0]) + x[1] ** 2)
+    owned = unknown.function_space.dofmap.index_map.size_local
+    x = adapter.points("loaded").points
+    loads = np.cos(x @ np.arange(1.0, 1.0 + len(cells)))[:, None]
+    adapter.set_input("loaded.charge", loads)
+    found = {
+        "work": total(adapter.output("loaded.potential") * loads),
+        "nodal": total(adapter.nodal_loads()[:owned] * unknown.x.array[:owned]),
+    }
+    for name in ("rim.surface_charge", "inside.source"):
+        points = adapter.points(name.partition(".")[0]).points
+        adapter.set_input(name, points[:, :1] ** 2)
+    adapter.set_input("loaded.charge", np.zeros_like(loads))
+    return found | {"given": total(adapter.nodal_loads()[:owned])}
+
+
 if __name__ == "__main__":
     answers = {
         "2": adjoint((6, 5)),
@@ -88,5 +113,6 @@ if __name__ == "__main__":
         "heat3": conduction((2, 3, 2)),
     }
     answers["doubled"] = doubled()
+    answers |= {"gauss2": quadrature((5, 4)), "gauss3": quadrature((3, 2, 2))}
     if WORLD.rank == 0:
         sys.stdout.write(json.dumps(answers))

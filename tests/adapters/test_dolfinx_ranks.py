@@ -62,3 +62,14 @@ def test_loads_on_doubled_points_all_count(one: Answers, two: Answers) -> None:
     for found in (one["doubled"], two["doubled"]):
         assert found["leaves"] == pytest.approx(found["given"], abs=1e-11)
     assert two["doubled"]["given"] > one["doubled"]["given"], "two ranks share points"
+
+
+@pytest.mark.parametrize(("name", "rim"), [("gauss2", 1 + 2 / 3), ("gauss3", 1 + 4 / 3)])
+def test_gauss_points_are_divided_among_ranks_without_gap_or_overlap(
+    one: Answers, two: Answers, name: str, rim: float
+) -> None:
+    """∫ x² is 1/3 in the unit box; over its rim it is 1 on the right, and 1/3 on each side along x."""
+    for found in (one[name], two[name]):
+        assert found["nodal"] == pytest.approx(found["work"], abs=1e-13)
+        assert found["given"] == pytest.approx(1 / 3 + rim, abs=1e-12)
+    assert two[name] == pytest.approx(one[name], abs=1e-12)

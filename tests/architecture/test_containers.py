@@ -106,6 +106,50 @@ def test_an_unknown_way_is_refused(root: Path) -> None:
     assert "SCALESPAN_ENTER=cloud is none of here, container, tree" in done.stderr
 
 
+def test_an_unknown_suite_of_debian_is_refused(root: Path) -> None:
+    done = enter(root, "true", SCALESPAN_DEBIAN="buster")
+    assert done.returncode == 2
+    assert "SCALESPAN_DEBIAN=buster is none of trixie, sid" in done.stderr
+
+
+def test_an_environment_that_is_there_is_no_suite_that_was_asked_for(root: Path) -> None:
+    done = enter(root, "true", SCALESPAN_ENTER="here", SCALESPAN_DEBIAN="sid")
+    assert done.returncode == 3
+    assert "SCALESPAN_DEBIAN=sid asks for an image or a tree" in done.stderr
+
+
+# Writes down how it is called; starts containers, has no image and builds none.
+ENGINE = """#!/bin/sh
+echo "$@" >>"$(dirname "$0")/calls"
+case "$1 $2" in "image inspect" | build*) exit 1 ;; import*) cat >/dev/null ;; esac
+"""
+
+
+def image_asked_for(root: Path, folder: Path, **env: str) -> tuple[str, str]:
+    """Return the name and the base of the image that a docker or podman would be told to build."""
+    folder.mkdir()
+    (folder / "podman").write_text(ENGINE)
+    (folder / "podman").chmod(0o755)
+    path, cache = f"{folder}:{os.environ['PATH']}", str(folder / "cache")
+    done = enter(root, "true", SCALESPAN_ENTER="container", PATH=path, XDG_CACHE_HOME=cache, **env)
+    assert (done.returncode, "could not build the image" in done.stderr) == (3, True)
+    calls = (folder / "calls").read_text()
+    found = re.search(r"^build .*--tag (\S+) .*--build-arg BASE=(\S+)", calls, re.MULTILINE)
+    assert found is not None, calls
+    return found[1], found[2]
+
+
+def test_each_suite_of_debian_has_an_image_of_its_own(root: Path, tmp_path: Path) -> None:
+    stable, base = image_asked_for(root, tmp_path / "stable")
+    unstable, other = image_asked_for(root, tmp_path / "unstable", SCALESPAN_DEBIAN="sid")
+    assert (base, other) == ("docker.io/library/debian:trixie-slim", "docker.io/library/debian:sid-slim")
+    assert stable != unstable
+
+
+def test_a_base_of_ones_own_is_taken(root: Path, tmp_path: Path) -> None:
+    assert image_asked_for(root, tmp_path / "own", SCALESPAN_BASE="localhost/debian:sid")[1] == "localhost/debian:sid"
+
+
 def test_where_nothing_works_it_says_why_and_what_to_do(root: Path, tmp_path: Path) -> None:
     for program in ("bash", "dirname", "sed", "awk", "cat", "sha256sum", "cut", "uname", "nproc", "xargs", "id"):
         (tmp_path / program).symlink_to(shutil.which(program) or pytest.fail(program))

@@ -61,7 +61,11 @@ class OneWindow:
 
     def __init__(self, coupling: Precice) -> None:
         self.coupling, self.running = coupling, True
-        self.read, self.write = coupling.read, coupling.write  # bound outside what is timed
+        self.read, self.write, self.section = (
+            coupling.read,
+            coupling.write,
+            coupling.section,
+        )  # bound outside what is timed
 
     must_save = property(lambda self: self.coupling.must_save)
     must_restore = property(lambda self: self.coupling.must_restore)

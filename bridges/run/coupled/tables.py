@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import replace
 
 from scalespan.adapters.interface import CaseError, Table
 
@@ -25,7 +26,7 @@ def tables(case: CoupledCase, looks: Mapping[str, Look]) -> list[Table]:
     Raises:
         CaseError: preCICE, or the embedded coupling where that is asked for, would refuse the XML.
     """
-    audits = [table for look in looks.values() for table in look.audit]
+    audits = [replace(table, title=f"{name}: {table.title}") for name, look in looks.items() for table in look.audit]
     checker = [] if case.kind == "embedded" else [("preCICE's checker", line) for line in _precice_says(case)]
     wary = [*_pairs(case), *_parallel(case), *coarse_kernels(case, looks), *_refused(case), *checker]
     note = "nothing" if not wary else "each is allowed, and each has its price"
@@ -48,7 +49,7 @@ def _overview(case: CoupledCase) -> Table:
     rows = (
         ("case", case.title),
         ("folder", str(case.folder)),
-        ("coupling", f"{case.kind} ({case.coupling.with_})"),
+        ("coupling", case.kind if case.kind == case.coupling.with_ else f"{case.kind} ({case.coupling.with_})"),
         ("scheme", ", ".join(each.kind for each in case.config.schemes)),
         ("end", ends),
         ("windows", str(case.windows or "set by the first participant")),
@@ -175,16 +176,17 @@ def _precice_says(case: CoupledCase) -> Iterator[str]:
         raise error
     if validate := shutil.which("precice-config-validate"):
         for name in (*case.parts, *case.foreign):
-            done = _asked([validate, str(case.xml), name])
+            done = _asked([validate, str(case.xml.resolve()), name])
             if done.returncode != 0:
                 raise CaseError(f"preCICE refuses it: {_first_error(done.stdout + done.stderr)}", where=XML)
     if checker := shutil.which("precice-config-check"):
-        text = re.sub(r"\x1b\[[0-9;]*m", "", _asked([checker, str(case.xml)]).stdout)
+        text = re.sub(r"\x1b\[[0-9;]*m", "", _asked([checker, str(case.xml.resolve())]).stdout)
         yield from re.findall(r">>> \[(?:WARNING|ERROR)\]: (.*)", text)
 
 
 def _asked(words: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=_WAIT, cwd=Path(words[1]).parent)
+    with tempfile.TemporaryDirectory() as folder:  # a checker makes the files of watch points where it runs
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=_WAIT, cwd=folder)
 
 
 def _first_error(text: str) -> str:

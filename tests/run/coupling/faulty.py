@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scalespan.bridges.run.coupled.slot import peek
 from scalespan.bridges.run.scaffold import new_case
 
 # Beside the case, after the code of its mass.py.
 FAULTY = '''
 import os, resource, signal, sys, time
+from pathlib import Path
 
 
 class FaultyOptions(MassOptions):
@@ -34,6 +36,9 @@ class FaultyBridge(MassBridge):
     def fail(self, call):
         if call != self.options.call or self.windows < self.options.window:
             return
+        fell = Path(__file__).with_name("fell")
+        if not fell.exists():
+            fell.write_text(repr(time.time()))
         if self.options.fault == "raise":
             raise ValueError("seven is not even")
         if self.options.fault == "kill":
@@ -55,6 +60,18 @@ class FaultyBridge(MassBridge):
     def exchange(self):
         self.fail("exchange")
         return super().exchange
+
+    @property
+    def longest_step(self):
+        self.fail("longest_step")
+        return super().longest_step
+
+    def audit(self):
+        self.fail("audit")
+        return super().audit()
+
+    def frame(self, folder, time):
+        self.fail("frame")
 
     def receive(self, read):
         self.fail("receive")
@@ -100,8 +117,20 @@ def faulty(folder: Path, name: str = "Left", *, patience: str = "", **options: o
         given = "".join(f"{key} = {value!r}\n" for key, value in options.items())
         head, tail = text.split(f"[participants.{name}]\n")
         text = f"{head}[participants.{name}]\n{given}{tail.replace('mass', 'faulty', 1)}"
+    if options.get("call") == "frame":
+        text = text.replace("every = 0 ", "every = 1 ")
     (case / "case.toml").write_text(text, encoding="utf-8")
     return case
+
+
+def fell(case: Path) -> float | None:
+    """Return when the first fault of a run happened (s since the epoch); None where no participant came to run."""
+    path = case / "fell"
+    found = [float(path.read_text(encoding="utf-8"))] if path.exists() else []
+    for path in (case / "results").glob("*/end.json"):
+        end = peek(path)
+        found += [end["at"]] if "error" in end else []
+    return min(found, default=None)
 
 
 def alive(case: Path) -> list[int]:

@@ -17,18 +17,24 @@ from scalespan.adapters.interface import CaseError, CouplingError, EngineFailed,
 from scalespan.bridges.run.coupled import CoupledCase, read, run
 from scalespan.bridges.run.progress import Progress
 
-from .faulty import alive, faulty
+from .faulty import alive, faulty, fell
 
 RUN = [sys.executable, "-c", "import sys; from scalespan.bridges.run.cli import main; sys.exit(main())", "run"]
 
 
+IN_TIME = 5.0  # s from the first cause until all have ended
+
+
 def fails(case: Path, kind: str = "embedded") -> ScalespanError:
-    """Run the case, which must fail; return the error. Nothing may be left of it but its results."""
+    """Run the case, which must fail; return the error. In time, nothing may be left of it but its results."""
     found = read(case)
     assert isinstance(found, CoupledCase)
     with pytest.raises(ScalespanError) as raised:
         run(found.coupled_with(kind), restart=False, progress=Progress(None))
+    ended = time.time()
     assert alive(case) == []
+    cause = fell(case)
+    assert ended - (ended if cause is None else cause) < IN_TIME
     return raised.value
 
 
@@ -56,7 +62,8 @@ def test_a_killed_participant_is_named_with_its_signal(tmp_path: Path, phase: st
     assert "SIGKILL" in summary["reason"]
 
 
-CALLS = ["constructor", "exchange", "receive", "advance", "write", "save", "restore", "accept", "observe"]
+CALLS = ["constructor", "exchange", "audit", "longest_step", "receive", "advance", "write", "save", "restore", "accept"]
+CALLS += ["observe", "frame"]
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -95,11 +102,14 @@ def test_a_full_disk_is_named_and_what_was_written_is_whole(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("call", ["constructor", "exchange"])
 def test_a_partner_that_never_comes_is_waited_for_with_patience(tmp_path: Path, call: str) -> None:
-    began = time.monotonic()
-    error = fails(faulty(tmp_path, "Right", fault="hang", call=call, patience="1 s"))
-    assert isinstance(error, CouplingError)
-    assert "Right has not been built within 1 s" in str(error)
-    assert time.monotonic() - began < 30.0
+    case = faulty(tmp_path, "Right", fault="hang", call=call, patience="1 s")
+    found = read(case)
+    assert isinstance(found, CoupledCase)
+    with pytest.raises(CouplingError, match="Right has not been built within 1 s"):
+        run(found.coupled_with("embedded"), restart=False, progress=Progress(None))
+    assert alive(case) == []
+    late = (case / "results" / "Left" / "look.json").stat().st_mtime + 1.0
+    assert time.time() - late < IN_TIME
 
 
 def edited(case: Path, old: str, new: str) -> Path:
@@ -175,7 +185,7 @@ def test_an_interrupted_run_ends_all_and_can_go_on(tmp_path: Path, number: signa
     case = faulty(tmp_path, fault="slow")
     process = started(case)
     process.send_signal(number)
-    _, said = process.communicate(timeout=10.0)
+    _, said = process.communicate(timeout=IN_TIME)
     assert process.returncode == 130
     assert "to go on: scalespan run" in said
     assert alive(case) == []
@@ -185,9 +195,30 @@ def test_an_interrupted_run_ends_all_and_can_go_on(tmp_path: Path, number: signa
 def test_a_killed_supervisor_leaves_no_orphan(tmp_path: Path) -> None:
     case = faulty(tmp_path, fault="slow")
     process = started(case)
+    until = time.monotonic() + IN_TIME
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=10.0)
-    assert gone(case, within=5.0)
+    process.communicate(timeout=IN_TIME)
+    assert gone(case, within=until - time.monotonic())
+
+
+@pytest.mark.parametrize("fault", ["slow", "hang"])
+def test_a_participant_killed_from_outside_ends_one_that_computes(tmp_path: Path, fault: str) -> None:
+    """Right waits in the coupling when it is killed; Left takes its time, or would take for ever."""
+    case = faulty(tmp_path, fault=fault, window=3)
+    process = started(case)
+    until = time.monotonic() + 60.0
+    while not (case / "fell").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    os.kill(process_of(case, "Right"), signal.SIGKILL)
+    _, said = process.communicate(timeout=IN_TIME)
+    assert process.returncode == CouplingError.status
+    assert "Right was ended by the signal SIGKILL" in said
+    assert alive(case) == []
+
+
+def process_of(case: Path, name: str) -> int:
+    order = str(case / "results" / name / "order.json")
+    return next(n for n in alive(case) if order in (Path("/proc") / str(n) / "cmdline").read_text().split("\0"))
 
 
 def test_a_second_run_of_one_case_is_refused(tmp_path: Path) -> None:

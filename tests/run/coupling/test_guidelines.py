@@ -49,6 +49,26 @@ def test_r3_the_readme_has_the_sections(case: CoupledCase) -> None:
     assert wanted <= set(re.findall(r"^## (.*)$", text, re.MULTILINE))
 
 
+def test_r5_precices_formatter_changes_nothing(case: CoupledCase, tmp_path: Path) -> None:
+    unchanged_by_the_formatter(case.xml, tmp_path)
+
+
+def test_r5_a_new_case_is_formatted(tmp_path: Path) -> None:
+    unchanged_by_the_formatter(faulty(tmp_path) / "precice-config.xml", tmp_path)
+
+
+def unchanged_by_the_formatter(xml: Path, folder: Path) -> None:
+    """By version 2, which `precice-cli config format` calls."""
+    formatter = shutil.which("precice-config-format")
+    if formatter is None:
+        pytest.skip("precice-config-format is not installed")
+    copy = folder / "copy.xml"
+    shutil.copy(xml, copy)
+    done = subprocess.run([formatter, copy], capture_output=True, check=False, timeout=60.0)
+    assert done.returncode == 0, done.stderr
+    assert copy.read_bytes() == xml.read_bytes()
+
+
 def test_r6_the_offline_check_finds_nothing(case: CoupledCase) -> None:
     checker = shutil.which("precice-config-check")
     if checker is None:

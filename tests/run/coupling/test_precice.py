@@ -187,6 +187,7 @@ RUNNING = {  # on one coupling that runs
     "time before now": ("c.read(FORCE, -0.1)", 5, "reads 'Force' at -0.1"),
     "points on the own mesh": ("c.read(FORCE, 0.0, POINTS)", 5, "which is no mesh of its regions"),
     "no region": ("c.points('Solid-Mesh')", 5, "Solid has no region on the mesh 'Solid-Mesh'"),
+    "new points": ("c.remesh({'Solid-Mesh': Mesh(POINTS)})", 2, "and its meshes may not change; write <precice-conf"),
     "all is well": ("window(c)", 0, "fine"),
     "forgotten write": ("c.advance(0.5)", 5, "did not write 'Heat' on 'Solid-Mesh' in this step"),
     "all is still well": ("window(c)", 0, "fine"),
