@@ -25,9 +25,11 @@ from .errors import (
     nearest,
 )
 from .fields import FieldAdapter, Mesh, Port
+from .materials import Material, Response
 from .motion import AseMotion, Motion
 from .options import CaseFile, Options
 from .registry import ADAPTERS, Entry, Registry, load_file
+from .solids import Solid, barycentric, shape_gradients
 
 __all__ = [
     "ADAPTERS",
@@ -49,6 +51,7 @@ __all__ = [
     "FieldAdapter",
     "ForceField",
     "Indices",
+    "Material",
     "Mesh",
     "Motion",
     "NotConverged",
@@ -63,15 +66,19 @@ __all__ = [
     "Quantity",
     "RegionError",
     "Registry",
+    "Response",
     "Results",
     "ScalespanError",
+    "Solid",
     "State",
     "Table",
     "TermCount",
     "Topology",
     "UnitError",
+    "barycentric",
     "load_file",
     "nearest",
     "pairs",
+    "shape_gradients",
     "under",
 ]

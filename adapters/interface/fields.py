@@ -21,6 +21,7 @@ import numpy as np
 from .adapter import Adapter
 from .data import Array, Indices, Table
 from .errors import CaseError, EngineFailed, NotOffered, nearest
+from .solids import Solid
 
 
 def _no_cells() -> Indices:
@@ -164,6 +165,14 @@ class FieldAdapter(Adapter):
 
     def _load(self, points: Array, values: Array) -> None:
         raise NotOffered(f"{self.name} takes no point loads")
+
+    def solid(self) -> Solid:
+        """Return this continuum as an energy of its nodes, for a handshake with atoms.
+
+        Raises:
+            NotOffered: it is no elastic solid of P1 simplices on one rank.
+        """
+        raise NotOffered(f"{self.name} is no elastic solid", todo="use P1 elements on simplices, on one rank")
 
     def observe(self) -> Mapping[str, float]:
         """Return numbers to keep, with units in their names, the same on every rank: ``{"error/1": 3e-9}``."""

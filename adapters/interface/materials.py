@@ -1,0 +1,92 @@
+"""What a material is: the law that a continuum asks at its quadrature points.
+
+The answer may be a formula, a table, a crystal under the Cauchy–Born rule or a whole
+microstructure; the continuum sees the deformation gradient F go in, and the energy, the first
+Piola–Kirchhoff stress P = ∂W/∂F and the tangent ∂P/∂F come out.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from math import inf
+from typing import final
+
+import numpy as np
+
+from .adapter import Adapter
+from .data import Array, State, Table
+from .errors import CaseError, EngineFailed
+
+
+@dataclass(frozen=True)
+class Response:
+    """A material's answer at n points, in units of `Material.stress_unit`."""
+
+    energy: Array  # (n,) W, of the undeformed volume
+    stress: Array  # (n, d, d) P = ∂W/∂F
+    tangent: Array | None = None  # (n, d, d, d, d) ∂P_ij/∂F_kl; None where it was not wanted
+
+
+class Material(Adapter):
+    """A law of solids. A subclass gives `dimension`, `stress_unit`, `density` and `_respond`.
+
+    Points are asked in the same order and number until `advance`, so that a law may keep a history for each.
+    """
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """The dimension d of F: 1 for a chain, 2 for a sheet (W is of the area), 3."""
+
+    @property
+    @abstractmethod
+    def stress_unit(self) -> str:
+        """The unit of W, P and the tangent, in pint's spelling: "eV/angstrom**3"; of a sheet, "eV/angstrom**2"."""
+
+    @property
+    @abstractmethod
+    def density(self) -> float:
+        """The mass of the undeformed volume, in amu/Å^d."""
+
+    @final
+    def respond(self, deformation: Array, tangent: bool = False) -> Response:
+        """Return energy, stress and, where wanted, tangent at deformation gradients F (n, d, d).
+
+        Raises:
+            CaseError: another shape, an F that is not finite or turns the material inside out.
+            EngineFailed: the law's engine failed, or answered with something not finite.
+        """
+        d = self.dimension
+        given = np.asarray(deformation, dtype=np.float64)
+        if given.ndim != 3 or given.shape[1:] != (d, d):
+            raise CaseError(f"deformation gradients have the shape {given.shape}, and must have (n, {d}, {d})")
+        if not np.isfinite(given).all() or (len(given) and float(np.linalg.det(given).min()) <= 0.0):
+            raise CaseError(f"{self.name} was given a deformation that turns the material inside out")
+        answer = self._respond(given, tangent)
+        if not (np.isfinite(answer.energy).all() and np.isfinite(answer.stress).all()):
+            raise EngineFailed("the stress is not finite", where=self.name)
+        return answer
+
+    @abstractmethod
+    def _respond(self, deformation: Array, tangent: bool) -> Response:
+        """Answer; F has been checked."""
+
+    @property
+    def longest_step(self) -> float:
+        """Endless: a law has no time of its own unless it says so."""
+        return inf
+
+    def advance(self, dt: float) -> None:
+        """Hear that the last answers' step is final; a law with a history moves it on here."""
+
+    def save(self) -> State:
+        """Return the history; most laws have none."""
+        return {}
+
+    def restore(self, state: State) -> None:
+        """Return to a saved history."""
+
+    def audit(self) -> list[Table]:
+        """Return what a person should see before running; raise what makes running wrong."""
+        return []
