@@ -72,6 +72,18 @@ class Material(Adapter):
     def _respond(self, deformation: Array, tangent: bool) -> Response:
         """Answer; F has been checked."""
 
+    def inner(self, deformation: Array) -> tuple[Array, Array] | None:
+        """Return how the atoms of a crystal's cell move beside F: None where F takes each to its place.
+
+        Args:
+            deformation: (n, d, d).
+
+        Returns:
+            the inner displacements ξ (n, b, d), Å, of the cell's b atoms, whose centre of mass stays, and their
+            slopes ∂ξ_i/∂F_kl (n, b, d, d, d).
+        """
+        return None
+
     @property
     def longest_step(self) -> float:
         """Endless: a law has no time of its own unless it says so."""

@@ -12,7 +12,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 
 from .data import Array, Indices
-from .errors import CaseError
+from .errors import CaseError, NotOffered
 
 _INSIDE = 1e-9  # how far below zero a barycentric coordinate may be by rounding
 _TRIED = 32  # cells tried around a point before all are
@@ -53,6 +53,20 @@ class Solid(ABC):
     @abstractmethod
     def stiffness(self, displacement: Array) -> csr_array:
         """Return the second derivatives (n d, n d), eV/Å², node by node."""
+
+    def inner(self, deformation: Array) -> tuple[Array, Array] | None:
+        """Return the inner displacements of the material's cell, and their slopes: see `Material.inner`."""
+        return None
+
+    def weighted(self, weights: Array) -> Solid:
+        """Return the same solid whose energy counts each simplex by a weight (k,); masses and nodes are as before.
+
+        A simplex of weight 0 is not asked for: its nodes may be anywhere.
+
+        Raises:
+            NotOffered: the continuum cannot do that.
+        """
+        raise NotOffered("this continuum cannot weigh its cells", todo='use = "simplex"')
 
     def interpolation(self, points: Array) -> csr_array:
         """Return the matrix Π (m, n) of the shape functions at reference points (m, d).

@@ -1,0 +1,262 @@
+"""Atoms and a continuum of the same crystal as one energy, in which every site is counted once.
+
+    E(y, U) = E_at[y ∪ s_P] − E_at[s_A ∪ s_P] + E_FE[U],    s = X + ΠU + ξ
+
+The mesh of the continuum covers the whole body. The atoms y replace the crystal's sites A; pads P around them, and in
+the second term A itself, follow the mesh. This is the subtractive scheme of ONIOM (doi:10.1021/jp962071j) with a
+continuum as its low level. Under a uniform strain the two clusters are the same, so that their forces on pads and
+nodes cancel to the last digit and the patch test is passed at every strain, whatever the engine's energy is made of.
+Nodes that the atoms' region has taken over follow the others harmonically; masses are counted like the energy.
+All forces are derivatives of this one energy: a symplectic integrator has no drift.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from scipy.spatial import cKDTree
+
+from scalespan.adapters.interface import (
+    Array,
+    AtomsError,
+    CaseError,
+    ExternalCharges,
+    FieldAdapter,
+    Indices,
+    Motion,
+    Observation,
+    OptionError,
+    ParticleAdapter,
+    Quantity,
+    Results,
+    State,
+    Table,
+    shape_gradients,
+)
+
+from .audit import audit_tables
+from .clusters import Clusters
+from .motion import TwoClocks
+from .options import HandshakeOptions
+from .sites import find_sites, free_atoms
+from .slaved import Extension, SlavedSites
+
+_SAME_DENSITY = 1e-6  # relative
+
+
+class Handshake(ParticleAdapter):
+    """Free atoms in a continuum; its atoms are the free atoms, followed by the free nodes as element X."""
+
+    name = "handshake"
+    Options = HandshakeOptions
+    parts = ("atoms", "perfect", "continuum")
+    offers = frozenset({Quantity.ENERGY, Quantity.FORCES})
+    ensembles = frozenset({"nve"})  # a thermostat is the handshake's own option: it spares core and continuum
+
+    def __init__(
+        self,
+        options: HandshakeOptions,
+        *,
+        atoms: ParticleAdapter | None = None,
+        perfect: ParticleAdapter | None = None,
+        continuum: FieldAdapter | None = None,
+    ) -> None:
+        if not isinstance(atoms, ParticleAdapter) or not isinstance(continuum, FieldAdapter):
+            raise OptionError(
+                "a handshake joins atoms and a continuum", todo="give it the parts 'atoms' and 'continuum'"
+            )
+        self.options, self.engine, self.continuum = options, atoms, continuum
+        self.solid, self.sites = continuum.solid(), find_sites(options)
+        if self.solid.nodes.shape[1] != self.sites.dimension:
+            raise CaseError(
+                f"the mesh has {self.solid.nodes.shape[1]} dimensions, and the crystal {self.sites.dimension}"
+            )
+        self._perfect = perfect or atoms
+        self.elements = None
+        self.slaved = SlavedSites(self.solid, self.sites)
+        self._check_density()
+        taken = self.slaved.interpolation[: self.sites.free].T @ self.sites.masses[: self.sites.free]
+        self.extension = Extension(self.solid, taken, options.slaved_below)
+        self._moves: Indices = np.flatnonzero(~self.solid.held[self.extension.others])  # among `others`
+        self._nodes: Array = self.solid.nodes[self.extension.others[self._moves]]
+        pads = self.slaved.interpolation[self.sites.free :]
+        self._to_pads = self.extension.of_others(pads) if self.slaved.linear else None
+        start = free_atoms(options, self.sites)
+        self.clusters = Clusters(atoms, self._perfect, start, self.sites)
+        self.free = len(start)
+        self.conservative = atoms.conservative
+        self._start = self._initial(start)
+        self._held = self._deformed(np.asarray(options.deformation or np.eye(self.sites.dimension)))
+
+    def initial_atoms(self) -> Atoms:
+        """The free atoms, then the free nodes (X) with their masses, all under the options' deformation."""
+        copy: Atoms = self._start.copy()
+        return copy
+
+    def focus(self, atoms: Atoms) -> Indices:
+        """Return the free atoms."""
+        return np.arange(self.free)
+
+    @property
+    def moving_nodes(self) -> Indices:
+        """Which of the extension's ``others`` (k,) are among the atoms."""
+        return self._moves
+
+    @property
+    def nodes(self) -> Array:
+        """The reference positions (k, dimension) of the nodes among the atoms, Å."""
+        return self._nodes
+
+    def displacement(self, positions: Array) -> Array:
+        """Return the displacements (n, dimension) of all nodes of the mesh at the atoms' ``positions``."""
+        return self.extension.fill(self._others(positions))
+
+    def _others(self, positions: Array) -> Array:
+        found = self._held.copy()
+        found[self._moves] = positions[self.free :, : self.sites.dimension] - self._nodes
+        return found
+
+    def _compute(self, atoms: Atoms, wanted: frozenset[Quantity], charges: ExternalCharges | None) -> Results:
+        if not np.array_equal(atoms.numbers, self._start.numbers):
+            raise AtomsError(
+                f"a handshake takes its own {len(self._start)} atoms and nodes", todo="start from initial_atoms()"
+            )
+        fast, slow = self.fast(atoms.positions), self.slow(atoms.positions)
+        return Results(
+            energy=sum(fast.components.values()) + sum(slow.components.values()),
+            forces=np.asarray(fast.forces) + np.asarray(slow.forces),
+            components={**fast.components, **slow.components},
+        )
+
+    def fast(self, positions: Array) -> Results:
+        """Return what changes with every step of the atoms: E_at[y ∪ s_P]."""
+        others = self._others(positions)
+        if self._to_pads is not None:
+            pads = self.sites.reference[self.sites.free :].copy()
+            pads[:, : self.sites.dimension] += self._to_pads @ others
+            energy, on_atoms, on_pads = self.clusters.mixed(positions[: self.free], pads)
+            on_others = self._to_pads.T @ on_pads[:, : self.sites.dimension]
+        else:
+            field = self.extension.fill(others)
+            pads = self.slaved.places(field)[self.sites.free :]
+            energy, on_atoms, on_pads = self.clusters.mixed(positions[: self.free], pads)
+            on_sites = np.concatenate([np.zeros((self.sites.free, 3)), on_pads])
+            on_others = self.extension.gather(self.slaved.pull(on_sites, field))
+        return Results(energy=energy, forces=self._forces(on_others, on_atoms), components={"atoms": energy})
+
+    def slow(self, positions: Array) -> Results:
+        """Return what changes with the continuum only: E_FE[U] − E_at[s_A ∪ s_P]."""
+        field = self.displacement(positions)
+        energy, on_sites = self.clusters.perfect(self.slaved.places(field))
+        elastic, on_nodes = self.solid.elastic(field)
+        forces = self._forces(self.extension.gather(on_nodes - self.slaved.pull(on_sites, field)))
+        components = {"counted twice": -energy, "continuum": elastic}
+        return Results(energy=elastic - energy, forces=forces, components=components)
+
+    def start(self, atoms: Atoms, motion: Motion) -> None:
+        """Take a copy of ``atoms`` as the state that `advance` moves, the continuum by its own step.
+
+        Raises:
+            NotOffered: a thermostat in ``motion``.
+            CaseError: clocks that do not fit each other.
+        """
+        mine = atoms.copy()
+        mine.calc = self.as_calculator()
+        self._motion = TwoClocks(mine, motion, self)
+
+    def observe(self) -> Observation:
+        """Return the energies of the moving atoms and nodes as they stand, without asking the engine again."""
+        moving = self._moving
+        assert isinstance(moving, TwoClocks), "start makes it"
+        return Observation(
+            potential=sum(moving.components.values()),
+            kinetic=float(moving.atoms.get_kinetic_energy()),
+            temperature=float(moving.atoms[: self.free].get_temperature()),
+            volume=None,
+            components=moving.components,
+        )
+
+    def save(self) -> State:
+        """Return positions, momenta, the forces of the last step, and the thermostat's random numbers."""
+        return self._moving.save()
+
+    def restore(self, state: State) -> None:
+        """Return to a saved state."""
+        self._moving.restore(state)
+
+    def audit(self, atoms: Atoms) -> list[Table]:
+        """Return the count of sites and masses, the ghost forces on the strained perfect crystal, and adjointness.
+
+        Raises:
+            CaseError: a ghost force above the options' limit: the pad is too thin, or the law is of another crystal.
+        """
+        return [*audit_tables(self), *self.engine.audit(atoms[: self.free])]
+
+    def close(self) -> None:
+        """Close engines and continuum."""
+        for part in (self.engine, self._perfect, self.continuum):
+            part.close()
+
+    def uniform_forces(self, deformation: Array) -> Array:
+        """Return the forces (sites in the region + nodes, dimension), eV/Å, on the perfect crystal under a uniform F.
+
+        The two clusters are then one and the same, so that a single call of the engine tells: every force that is left
+        is a ghost.
+        """
+        d, free = self.sites.dimension, self.sites.free
+        field = self.solid.nodes @ (deformation - np.eye(d)).T
+        _, on_sites = self.clusters.perfect(self.slaved.places(field))
+        _, on_nodes = self.solid.elastic(field)
+        on_atoms = on_sites[:free, :d].copy()
+        on_sites[free:] = 0.0
+        nodes = self.extension.gather(on_nodes - self.slaved.pull(on_sites, field))
+        return np.concatenate([on_atoms, nodes[self._moves]])
+
+    def _forces(self, on_others: Array, on_atoms: Array | None = None) -> Array:
+        forces = np.zeros((len(self._start), 3))
+        if on_atoms is not None:
+            forces[: self.free] = on_atoms
+        forces[self.free :, : self.sites.dimension] = on_others[self._moves]
+        return forces
+
+    def _initial(self, start: Atoms) -> Atoms:
+        places = np.zeros((len(self._moves), 3))
+        places[:, : self.sites.dimension] = self.nodes
+        masses = self.extension.masses[self._moves]
+        found: Atoms = start + Atoms(numbers=np.zeros(len(places), dtype=int), positions=places, masses=masses)
+        return found
+
+    def _deformed(self, deformation: Array) -> Array:
+        """Deform the start uniformly; return the displacements of `others` that held nodes keep."""
+        d = self.sites.dimension
+        if deformation.shape != (d, d) or np.linalg.det(deformation) <= 0.0:
+            raise OptionError(f"the deformation must be a {d}×{d} matrix with a determinant above zero")
+        self._start.positions = self.deformed(self._start.positions, deformation)
+        held: Array = self.solid.held_displacement[self.extension.others].copy()
+        held += self.solid.nodes[self.extension.others] @ (deformation - np.eye(d)).T
+        return held
+
+    def deformed(self, positions: Array, deformation: Array) -> Array:
+        """Return positions (n, 3) under a uniform F, with the crystal's inner displacements where it has no defects."""
+        d = self.sites.dimension
+        found = positions.copy()
+        found[:, :d] = positions[:, :d] @ deformation.T
+        shifts = self.solid.inner(deformation[None])
+        if shifts is not None and self.options.atoms is None:
+            found[: self.free, :d] += shifts[0][0][self._basis_of_free()]
+        return found
+
+    def _basis_of_free(self) -> Indices:
+        _, nearest = cKDTree(self.sites.reference).query(free_atoms(self.options, self.sites).positions)
+        found: Indices = self.sites.basis[nearest]
+        return found
+
+    def _check_density(self) -> None:
+        nodes, cells = self.solid.nodes, self.solid.cells
+        density = float(self.solid.masses.sum() / shape_gradients(nodes, cells)[1].sum())
+        if abs(density / self.sites.density - 1.0) > _SAME_DENSITY:
+            raise CaseError(
+                f"the continuum has {density:.6g} amu/Å^{self.sites.dimension}, and the crystal "
+                f"{self.sites.density:.6g}",
+                todo="give the continuum the crystal's density",
+            )

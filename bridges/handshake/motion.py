@@ -1,0 +1,168 @@
+"""Two clocks: the atoms' step, and the continuum's as a whole multiple of it.
+
+The reversible reference system propagator algorithm (r-RESPA; M. Tuckerman, B. J. Berne and G. J. Martyna 1992,
+doi:10.1063/1.463137): what depends on the continuum alone kicks once in a continuum's step, and the atoms with their
+pads make velocity-Verlet steps in between. It is symplectic, and with equal steps it is velocity Verlet.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms, units
+from scipy.spatial import cKDTree
+
+from scalespan.adapters.interface import Array, AseMotion, CaseError, Motion, NotOffered, Results, State
+
+if TYPE_CHECKING:
+    from .handshake import Handshake
+
+_WHOLE = 1e-9
+
+
+class TwoClocks(AseMotion):
+    """Moves the atoms and nodes of a handshake."""
+
+    def __init__(self, atoms: Atoms, motion: Motion, handshake: Handshake) -> None:
+        self._handshake = handshake
+        self._every = _multiple(handshake.options.continuum_step, motion.timestep)
+        self._layer = Layer(handshake, motion.timestep) if handshake.options.thermostat else None
+        super().__init__(atoms, motion)
+        self._fast, self._slow = handshake.fast(atoms.positions), handshake.slow(atoms.positions)
+
+    def _build(self) -> Any:
+        if self.motion.ensemble != "nve":
+            raise NotOffered(
+                f"a handshake does not move in the ensemble '{self.motion.ensemble}'",
+                todo='take "nve", and [model.thermostat] for a bath around the core',
+            )
+        return None
+
+    @property
+    def components(self) -> dict[str, float]:
+        """The parts of the potential energy (eV) as the atoms and nodes stand."""
+        return {**self._fast.components, **self._slow.components}
+
+    def advance(self, dt: float) -> None:
+        """Move by ``dt`` (ASE's time), a whole number of the continuum's steps.
+
+        Raises:
+            CaseError: another ``dt``.
+        """
+        steps = dt / (self.motion.timestep * self._every)
+        if abs(steps - round(steps)) > _WHOLE * max(steps, 1.0) or round(steps) < 1:
+            raise CaseError(
+                f"a handshake cannot take {steps:g} steps of its continuum",
+                todo="make windows and frames whole multiples of continuum_step",
+            )
+        for _ in range(round(steps)):
+            self._step()
+
+    def _step(self) -> None:
+        atoms, handshake, dt = self.atoms, self._handshake, self.motion.timestep
+        masses = atoms.get_masses()[:, None]
+        momenta, positions = atoms.get_momenta(), atoms.get_positions()
+        momenta += 0.5 * dt * self._every * _forces(self._slow)
+        for _ in range(self._every):
+            momenta += 0.5 * dt * _forces(self._fast)
+            positions += dt * momenta / masses
+            self._fast = handshake.fast(positions)
+            momenta += 0.5 * dt * _forces(self._fast)
+            if self._layer:
+                self._layer.act(momenta, masses)
+        self._slow = handshake.slow(positions)
+        momenta += 0.5 * dt * self._every * _forces(self._slow)
+        atoms.set_positions(positions)
+        atoms.set_momenta(momenta)
+
+    def save(self) -> State:
+        """Return positions, momenta, both forces with their energies, and the thermostat's random numbers."""
+        state = super().save()
+        for name, part in (("fast", self._fast), ("slow", self._slow)):
+            state[f"{name}/forces"] = _forces(part).copy()
+            state[f"{name}/energies"] = np.array(list(part.components.values()))
+        return state | (self._layer.save() if self._layer else {})
+
+    def restore(self, state: State) -> None:
+        """Return to a state that `save` gave."""
+        super().restore(state)
+        self._fast = _restored(self._fast, state, "fast")
+        self._slow = _restored(self._slow, state, "slow")
+        if self._layer:
+            self._layer.restore(state)
+
+
+class Layer:
+    """Langevin friction on the outermost free atoms, relative to the continuum: p ← m V + c (p − m V) + noise.
+
+    The friction rises linearly over the layer; c = exp(−γΔt), exact for the Ornstein–Uhlenbeck process
+    (doi:10.1093/amrx/abs010). At 0 K it takes away what the mesh cannot carry, and nothing that it can.
+    """
+
+    def __init__(self, handshake: Handshake, dt: float) -> None:
+        options = handshake.options.thermostat
+        assert options is not None
+        sites, free = handshake.sites, handshake.free
+        positions = handshake.initial_atoms().positions[:free]
+        depth, _ = cKDTree(sites.reference[sites.free :]).query(positions)
+        nearest = float(depth.min())
+        friction = options.friction * np.clip(1.0 - (depth - nearest) / options.width, 0.0, None)
+        self._on = np.flatnonzero(friction > 0.0)
+        self._decay = np.exp(-friction[self._on] * dt)[:, None]
+        self._noise = np.sqrt((1.0 - self._decay**2) * units.kB * options.temperature)
+        self._rng = np.random.default_rng(options.seed)
+        self._handshake, self._weights = handshake, _weights(handshake, positions[self._on])
+        self.heat = 0.0  # eV, taken in since the start
+
+    def act(self, momenta: Array, masses: Array) -> None:
+        """Change the momenta (n, 3) of the layer's atoms in place."""
+        d, on = self._handshake.sites.dimension, self._on
+        velocities = momenta / masses
+        stream = np.zeros((len(on), 3))
+        stream[:, :d] = self._weights @ velocities[self._handshake.free :, :d]
+        noise = np.zeros_like(stream)
+        noise[:, :d] = self._rng.standard_normal((len(on), d))
+        relative = momenta[on] - masses[on] * stream
+        new = masses[on] * stream + self._decay * relative + self._noise * np.sqrt(masses[on]) * noise
+        self.heat += float((0.5 * (new**2 - momenta[on] ** 2) / masses[on]).sum())
+        momenta[on] = new
+
+    def save(self) -> State:
+        """Return the random numbers and the heat."""
+        text = json.dumps(self._rng.bit_generator.state)
+        return {"layer/rng": np.frombuffer(text.encode(), np.uint8), "layer/heat": np.array(self.heat)}
+
+    def restore(self, state: State) -> None:
+        """Return to a saved state."""
+        self._rng.bit_generator.state = json.loads(state["layer/rng"].tobytes())
+        self.heat = float(state["layer/heat"])
+
+
+def _weights(handshake: Handshake, positions: Array) -> Array:
+    """Return the matrix (m, k) from the moving nodes' velocities to the continuum's at the layer's atoms."""
+    points = positions[:, : handshake.sites.dimension]
+    nodes = handshake.extension.gather(handshake.solid.interpolation(points).T.toarray())
+    weights: Array = nodes[handshake.moving_nodes].T
+    return weights
+
+
+def _forces(part: Results) -> Array:
+    return np.asarray(part.forces)
+
+
+def _restored(part: Results, state: State, name: str) -> Results:
+    components = dict(zip(part.components, state[f"{name}/energies"].tolist(), strict=True))
+    return Results(energy=sum(components.values()), forces=state[f"{name}/forces"].copy(), components=components)
+
+
+def _multiple(longer: float | None, step: float) -> int:
+    if longer is None:
+        return 1
+    count = round(longer / step)
+    if count < 1 or abs(longer / step - count) > _WHOLE * count:
+        raise CaseError(
+            f"continuum_step is {longer / step:g} times the timestep", todo="make it a whole multiple of the timestep"
+        )
+    return count
