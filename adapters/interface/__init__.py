@@ -28,6 +28,7 @@ from .fields import FieldAdapter, Mesh, Port
 from .materials import Material, Response
 from .motion import AseMotion, Motion
 from .options import CaseFile, Options
+from .overlap import BesideAtoms, Extension, Overlap, read_sites
 from .registry import ADAPTERS, Entry, Registry, load_file
 from .solids import Solid, barycentric, shape_gradients
 
@@ -38,6 +39,7 @@ __all__ = [
     "Array",
     "AseMotion",
     "AtomsError",
+    "BesideAtoms",
     "BoundaryError",
     "CaseError",
     "CaseFile",
@@ -47,6 +49,7 @@ __all__ = [
     "EngineImport",
     "EngineMissing",
     "Entry",
+    "Extension",
     "ExternalCharges",
     "FieldAdapter",
     "ForceField",
@@ -59,6 +62,7 @@ __all__ = [
     "Observation",
     "OptionError",
     "Options",
+    "Overlap",
     "Part",
     "ParticleAdapter",
     "Port",
@@ -79,6 +83,7 @@ __all__ = [
     "load_file",
     "nearest",
     "pairs",
+    "read_sites",
     "shape_gradients",
     "under",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, final
 
 import numpy as np
 from ase import Atoms
+from scipy.sparse import csr_array
 
 from .calculator import AdapterCalculator
 from .data import Array, ExternalCharges, Indices, Quantity, Results, State, Table, TermCount, Topology
@@ -118,6 +119,32 @@ class ParticleAdapter(Adapter):
     def focus(self, atoms: Atoms) -> Indices:
         """Return the atoms that a picture should bring out, such as an embedding's region; none by default."""
         return np.zeros(0, dtype=np.int64)
+
+    def weighted(self, weights: Array) -> ParticleAdapter:
+        """Return an adapter of the same atoms that counts each one's own energy by a weight: E = Σ w_i Φ_i.
+
+        The Φ_i add up to the energy; of a pair, each atom has half. What a weight of 0 leaves out is exactly nothing.
+
+        Args:
+            weights: (n,) one for each atom.
+
+        Raises:
+            NotOffered: the engine's energy is not a sum over atoms, or it cannot weigh it.
+        """
+        raise NotOffered(
+            f"{self.name} cannot weigh the energies of single atoms",
+            todo="use openmm with custom forces, or a handshake that asks for whole clusters",
+        )
+
+    def preconditioner(self, atoms: Atoms) -> csr_array:
+        """Return an approximate stiffness (n, n), eV/Å², the same along x, y and z: sparse, positive definite.
+
+        An optimiser takes the steps that it tells: a stretch of soft atoms then costs no more steps than one atom.
+
+        Raises:
+            NotOffered: the adapter knows none.
+        """
+        raise NotOffered(f"{self.name} knows no stiffness of its atoms", todo='use another optimiser, such as "lbfgs"')
 
     def start(self, atoms: Atoms, motion: Motion) -> None:
         """Take a copy of ``atoms``, with their momenta, as the state that `advance` moves.

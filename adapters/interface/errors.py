@@ -21,8 +21,9 @@ errors are translated once, at the engine line, with ``raise … from``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from functools import partial
 
 
 class ScalespanError(Exception):
@@ -38,6 +39,10 @@ class ScalespanError(Exception):
         """The sentence: ``where: what; todo``."""
         text = f"{self.where}: {self.what}" if self.where else self.what
         return f"{text}; {self.todo}" if self.todo else text
+
+    def __reduce__(self) -> tuple[Callable[[], ScalespanError], tuple[()]]:
+        """Let it be pickled: one rank fails, and all raise the same."""
+        return partial(type(self), self.what, where=self.where, todo=self.todo), ()
 
     def at(self, where: str) -> ScalespanError:
         """Return the same error with its place put before the place it already names."""

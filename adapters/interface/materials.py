@@ -13,6 +13,7 @@ from math import inf
 from typing import final
 
 import numpy as np
+from ase import Atoms
 
 from .adapter import Adapter
 from .data import Array, State, Table
@@ -82,6 +83,10 @@ class Material(Adapter):
             the inner displacements ξ (n, b, d), Å, of the cell's b atoms, whose centre of mass stays, and their
             slopes ∂ξ_i/∂F_kl (n, b, d, d, d).
         """
+        return None
+
+    def lattice(self) -> Atoms | None:
+        """Return the cell of the crystal whose law it is, in the order of `inner`; None of any other material."""
         return None
 
     @property

@@ -80,6 +80,7 @@ class AseMotion:
 
     def __init__(self, atoms: Atoms, motion: Motion) -> None:
         self.atoms, self.motion = atoms, motion
+        self._friction: Array | None = None  # (n, 1) 1/(ASE's time), in place of the motion's
         self._rng = np.random.default_rng(motion.seed)
         self._integrator = self._build()
 
@@ -92,11 +93,12 @@ class AseMotion:
         if motion.ensemble == "nve":
             return VelocityVerlet(self.atoms, motion.timestep)
         if motion.ensemble == "langevin":
+            friction: Any = motion.friction if self._friction is None else self._friction  # ASE names numbers only
             return Langevin(
                 self.atoms,
                 motion.timestep,
                 temperature_K=motion.temperature,
-                friction=motion.friction,
+                friction=friction,
                 fixcm=False,
                 rng=self._rng,
             )
@@ -130,6 +132,12 @@ class AseMotion:
         for _ in range(steps):
             self._integrator.step()
 
+    def thermostat(self, atoms: Array) -> None:
+        """Let Langevin's friction and noise act on the atoms of a mask (n,) only, from the next timestep on."""
+        assert self.motion.friction is not None, "only a motion with friction has a thermostat of each atom"
+        self._friction = np.where(atoms, self.motion.friction, 0.0)[:, None]
+        self._integrator = self._build()
+
     def drag(self, held: Indices, places: Array) -> None:
         """Let the next timestep take the fixed atoms ``held`` (k,) to ``places`` (k, 3) Å."""
         mine = set(held.tolist())
@@ -148,6 +156,8 @@ class AseMotion:
             "cell": self.atoms.cell.array.copy(),
             "rng": _to_bytes(json.dumps(self._rng.bit_generator.state)),
         }
+        if self._friction is not None:
+            state["friction"] = self._friction.copy()
         if self.motion.ensemble == "nose-hoover":
             chain = self._chain()
             state |= {"eta": chain._eta.copy(), "p_eta": chain._p_eta.copy()}
@@ -159,6 +169,7 @@ class AseMotion:
         self.atoms.set_positions(state["positions"], apply_constraint=False)
         self.atoms.set_momenta(state["momenta"], apply_constraint=False)
         self._rng.bit_generator.state = json.loads(state["rng"].tobytes())
+        self._friction = state["friction"].astype(float) if "friction" in state else None
         self._integrator = self._build()
         if self.motion.ensemble == "nose-hoover":
             chain = self._chain()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import numpy as np
+from ase import Atoms
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 
@@ -67,6 +68,10 @@ class Solid(ABC):
             NotOffered: the continuum cannot do that.
         """
         raise NotOffered("this continuum cannot weigh its cells", todo='use = "simplex"')
+
+    def lattice(self) -> Atoms | None:
+        """Return the cell of the material's crystal: see `Material.lattice`."""
+        return None
 
     def interpolation(self, points: Array) -> csr_array:
         """Return the matrix Π (m, n) of the shape functions at reference points (m, d).

@@ -58,6 +58,9 @@ def _registry() -> UnitRegistry[float]:
     # pint's own are of another CODATA year: 8e-9 apart, 1e-6 hartree in the energy of a molecule.
     registry.define(f"hartree = {HARTREE!r} electron_volt = E_h")
     registry.define(f"bohr = {BOHR!r} angstrom = a_0")
+    # By mechanics, so that Å, ase_time and dalton make eV: a continuum in these is joined with atoms to the last digit.
+    registry.define("dalton = electron_volt * ase_time**2 / angstrom**2 = Da")
+    registry.define("unified_atomic_mass_unit = dalton = amu")
     return registry
 
 

@@ -11,7 +11,7 @@ from scalespan.adapters.interface import Array, CaseError, Table
 if TYPE_CHECKING:
     from .handshake import Handshake
 
-STRAINS = {"none": (0.0, 0.0), "1 % stretch": (0.01, 0.0), "4 % stretch": (0.04, 0.0), "2 % shear": (0.0, 0.02)}
+STRAINS = {"none": (0.0, 0.0), "1 % stretch": (0.01, 0.0), "1 % shear": (0.0, 0.01)}  # stretch, shear
 
 
 def audit_tables(handshake: Handshake) -> list[Table]:

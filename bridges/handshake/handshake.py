@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from scalespan.adapters.interface import (
     Array,
     AtomsError,
     CaseError,
+    Extension,
     ExternalCharges,
     FieldAdapter,
     Indices,
@@ -38,8 +40,9 @@ from .audit import audit_tables
 from .clusters import Clusters
 from .motion import TwoClocks
 from .options import HandshakeOptions
+from .preconditioner import stiffness
 from .sites import find_sites, free_atoms
-from .slaved import Extension, SlavedSites
+from .slaved import SlavedSites
 
 _SAME_DENSITY = 1e-6  # relative
 
@@ -66,7 +69,8 @@ class Handshake(ParticleAdapter):
                 "a handshake joins atoms and a continuum", todo="give it the parts 'atoms' and 'continuum'"
             )
         self.options, self.engine, self.continuum = options, atoms, continuum
-        self.solid, self.sites = continuum.solid(), find_sites(options)
+        self.solid = continuum.solid()
+        self.sites = find_sites(options, self.solid.lattice())
         if self.solid.nodes.shape[1] != self.sites.dimension:
             raise CaseError(
                 f"the mesh has {self.solid.nodes.shape[1]} dimensions, and the crystal {self.sites.dimension}"
@@ -92,6 +96,10 @@ class Handshake(ParticleAdapter):
         """The free atoms, then the free nodes (X) with their masses, all under the options' deformation."""
         copy: Atoms = self._start.copy()
         return copy
+
+    def preconditioner(self, atoms: Atoms) -> csr_array:
+        """Return one Laplacian over atoms and nodes."""
+        return stiffness(self)
 
     def focus(self, atoms: Atoms) -> Indices:
         """Return the free atoms."""
@@ -224,6 +232,9 @@ class Handshake(ParticleAdapter):
         places[:, : self.sites.dimension] = self.nodes
         masses = self.extension.masses[self._moves]
         found: Atoms = start + Atoms(numbers=np.zeros(len(places), dtype=int), positions=places, masses=masses)
+        _, nearest = cKDTree(self.sites.reference).query(start.positions)
+        self._basis: Indices = self.sites.basis[nearest]
+        found.set_array("reference", np.concatenate([self.sites.reference[nearest], places]))
         return found
 
     def _deformed(self, deformation: Array) -> Array:
@@ -232,23 +243,19 @@ class Handshake(ParticleAdapter):
         if deformation.shape != (d, d) or np.linalg.det(deformation) <= 0.0:
             raise OptionError(f"the deformation must be a {d}×{d} matrix with a determinant above zero")
         self._start.positions = self.deformed(self._start.positions, deformation)
+        self._start.set_array("reference", self.deformed(self._start.arrays["reference"], deformation))
         held: Array = self.solid.held_displacement[self.extension.others].copy()
         held += self.solid.nodes[self.extension.others] @ (deformation - np.eye(d)).T
         return held
 
     def deformed(self, positions: Array, deformation: Array) -> Array:
-        """Return positions (n, 3) under a uniform F, with the crystal's inner displacements where it has no defects."""
+        """Return positions (n, 3) under a uniform F and the inner displacements of its crystal."""
         d = self.sites.dimension
         found = positions.copy()
         found[:, :d] = positions[:, :d] @ deformation.T
         shifts = self.solid.inner(deformation[None])
-        if shifts is not None and self.options.atoms is None:
-            found[: self.free, :d] += shifts[0][0][self._basis_of_free()]
-        return found
-
-    def _basis_of_free(self) -> Indices:
-        _, nearest = cKDTree(self.sites.reference).query(free_atoms(self.options, self.sites).positions)
-        found: Indices = self.sites.basis[nearest]
+        if shifts is not None:
+            found[: self.free, :d] += shifts[0][0][self._basis]
         return found
 
     def _check_density(self) -> None:

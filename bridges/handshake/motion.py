@@ -3,6 +3,10 @@
 The reversible reference system propagator algorithm (r-RESPA; M. Tuckerman, B. J. Berne and G. J. Martyna 1992,
 doi:10.1063/1.463137): what depends on the continuum alone kicks once in a continuum's step, and the atoms with their
 pads make velocity-Verlet steps in between. It is symplectic, and with equal steps it is velocity Verlet.
+
+The staggered scheme is that of two participants that meet at the ends of windows (C. Farhat, K. G. van der Zee and
+P. Geuzaine 2006, doi:10.1016/j.cma.2004.11.031): the continuum drifts first, pads move linearly between its old and its
+new displacement, and their force at the end of its step kicks it. With equal steps it too is velocity Verlet.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ class TwoClocks(AseMotion):
     def __init__(self, atoms: Atoms, motion: Motion, handshake: Handshake) -> None:
         self._handshake = handshake
         self._every = _multiple(handshake.options.continuum_step, motion.timestep)
+        self._move = {"respa": self._step, "staggered": self._staggered_step}[handshake.options.scheme]
         self._layer = Layer(handshake, motion.timestep) if handshake.options.thermostat else None
         super().__init__(atoms, motion)
         self._fast, self._slow = handshake.fast(atoms.positions), handshake.slow(atoms.positions)
@@ -58,7 +63,7 @@ class TwoClocks(AseMotion):
                 todo="make windows and frames whole multiples of continuum_step",
             )
         for _ in range(round(steps)):
-            self._step()
+            self._move()
 
     def _step(self) -> None:
         atoms, handshake, dt = self.atoms, self._handshake, self.motion.timestep
@@ -74,6 +79,25 @@ class TwoClocks(AseMotion):
                 self._layer.act(momenta, masses)
         self._slow = handshake.slow(positions)
         momenta += 0.5 * dt * self._every * _forces(self._slow)
+        atoms.set_positions(positions)
+        atoms.set_momenta(momenta)
+
+    def _staggered_step(self) -> None:
+        atoms, handshake, dt, every = self.atoms, self._handshake, self.motion.timestep, self._every
+        masses, free = atoms.get_masses()[:, None], handshake.free
+        momenta, positions = atoms.get_momenta(), atoms.get_positions()
+        momenta[free:] += 0.5 * dt * every * (_forces(self._fast) + _forces(self._slow))[free:]
+        begin, way = positions[free:].copy(), every * dt * momenta[free:] / masses[free:]
+        for step in range(1, every + 1):
+            momenta[:free] += 0.5 * dt * _forces(self._fast)[:free]
+            positions[:free] += dt * momenta[:free] / masses[:free]
+            positions[free:] = begin + way * (step / every)
+            self._fast = handshake.fast(positions)
+            momenta[:free] += 0.5 * dt * _forces(self._fast)[:free]
+            if self._layer:
+                self._layer.act(momenta, masses)
+        self._slow = handshake.slow(positions)
+        momenta[free:] += 0.5 * dt * every * (_forces(self._fast) + _forces(self._slow))[free:]
         atoms.set_positions(positions)
         atoms.set_momenta(momenta)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -37,16 +37,28 @@ class Thermostat(Options):
     seed: int = Field(default=1, ge=0)  # of the random numbers
 
 
-class HandshakeOptions(Options):
-    """Atoms in a continuum of the same crystal."""
+class CrystalRegion(Options):
+    """Which part of a crystal is atoms, and where these are at the start."""
 
-    crystal: CaseFile  # a cell of the perfect crystal; periodic in 1, 2 or 3 directions, the continuum's dimensions
+    # A cell of the perfect crystal, periodic in 1, 2 or 3 directions, the continuum's dimensions; None: the law's own.
+    crystal: CaseFile | None = None
     region: AtomsRegion
     pad: Length = Field(gt=0)  # thickness of the slaved atoms: the engine's cut-off, twice that for many-body forces
     vacancies: list[list[Length]] = Field(default_factory=list)  # the atom nearest to each point is taken out
-    atoms: CaseFile | None = None  # the free atoms as they are, where they are not the crystal's: any defect
+    atoms_file: CaseFile | None = (
+        None  # the free atoms as they are, where they are not the crystal's: a defect, a pulse
+    )
     deformation: list[list[float]] | None = None  # F of everything at the start, held nodes included; None: none
+    ghost_force: float = Field(default=1e-6, gt=0)  # eV/Å; more than this on the perfect, strained crystal is refused
+    beyond_limit: bool = False  # take a continuum's step, or a window, above half the atoms' shortest period
+
+
+class HandshakeOptions(CrystalRegion):
+    """Atoms in a continuum of the same crystal."""
+
     slaved_below: float = Field(default=0.3, gt=0, lt=1)  # nodes that keep less of their mass follow the others
     continuum_step: Time | None = Field(default=None, gt=0)  # a whole multiple of the timestep; None: the timestep
+    # respa: kicks of the continuum between the atoms' steps; staggered: pads move linearly in a continuum's step and
+    # their force counts at its end, as between two participants
+    scheme: Literal["respa", "staggered"] = "respa"
     thermostat: Thermostat | None = None
-    ghost_force: float = Field(default=1e-6, gt=0)  # eV/Å; more than this on the perfect, strained crystal is refused

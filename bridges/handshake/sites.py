@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
+from ase.io import read, write
 from scipy.spatial import cKDTree
 
 from scalespan.adapters.interface import Array, AtomsError, Indices, RegionError
 
-from .options import AtomsRegion, HandshakeOptions
+from .options import AtomsRegion, CrystalRegion
 
 _ROUNDING = 1e-8  # Å: a site on the region's surface is inside
 
@@ -41,14 +42,20 @@ class Sites:
         return self.reference[:, : self.dimension]
 
 
-def find_sites(options: HandshakeOptions) -> Sites:
+def find_sites(options: CrystalRegion, lattice: Atoms | None = None) -> Sites:
     """Return the sites of the region, and those around it that are nearer than the pad's thickness.
 
+    Args:
+        options: with the region; their crystal goes before ``lattice``.
+        lattice: the cell of the continuum's crystal.
+
     Raises:
-        AtomsError: a crystal that is not periodic along its first axes.
+        AtomsError: no crystal, or one that is not periodic along its first axes.
         RegionError: a region of another dimension, or without a site.
     """
-    crystal = read_crystal(options.crystal)
+    crystal = read_crystal(options.crystal) if options.crystal is not None else lattice
+    if crystal is None:
+        raise AtomsError("the continuum's material is no crystal", todo="give the handshake its 'crystal'")
     dimension = int(crystal.pbc.sum())
     low, high = _bounds(options.region, dimension)
     reach = options.pad + _ROUNDING
@@ -71,7 +78,14 @@ def find_sites(options: HandshakeOptions) -> Sites:
     )
 
 
-def read_crystal(file: object) -> Atoms:
+def write_sites(region: CrystalRegion, file: Path) -> None:
+    """Write the sites that carry free atoms, for the ``overlap`` of a continuum; ``.traj`` keeps all digits."""
+    sites = find_sites(region)
+    free = slice(sites.free)
+    write(file, Atoms(sites.numbers[free], sites.reference[free], masses=sites.masses[free]))
+
+
+def read_crystal(file: Path) -> Atoms:
     """Return the crystal's cell from a file.
 
     Raises:
@@ -118,24 +132,23 @@ def _lattice(crystal: Atoms, low: Array, high: Array) -> tuple[Array, Indices]:
 
 def _inside(region: AtomsRegion, points: Array) -> Array:
     if region.centre is not None and region.radius is not None:
-        found: Array = np.linalg.norm(points - np.asarray(region.centre), axis=1) <= region.radius + _ROUNDING
-        return found
-    within: Array = (points >= np.asarray(region.low) - _ROUNDING).all(axis=1)
-    return np.asarray(within & (points <= np.asarray(region.high) + _ROUNDING).all(axis=1))
+        return np.asarray(np.linalg.norm(points - np.asarray(region.centre), axis=1) <= region.radius + _ROUNDING)
+    low, high = np.asarray(region.low) - _ROUNDING, np.asarray(region.high) + _ROUNDING
+    return np.asarray(((points >= low) & (points <= high)).all(axis=1))
 
 
-def free_atoms(options: HandshakeOptions, sites: Sites) -> Atoms:
+def free_atoms(options: CrystalRegion, sites: Sites) -> Atoms:
     """Return the atoms that are free at the start, undeformed: the sites in the region but the vacancies, or a file's.
 
     Raises:
         AtomsError: a file that ASE cannot read.
         RegionError: a vacancy that is not in the region.
     """
-    if options.atoms is not None:
+    if options.atoms_file is not None:
         try:
-            found = read(options.atoms)
+            found = read(options.atoms_file)
         except Exception as error:  # ASE's readers raise anything
-            raise AtomsError(f"ASE cannot read {options.atoms}: {error}") from error
+            raise AtomsError(f"ASE cannot read {options.atoms_file}: {error}") from error
         assert isinstance(found, Atoms), "one frame was asked for"
         return Atoms(found.numbers, found.positions, masses=found.get_masses())
     keep = np.ones(sites.free, dtype=bool)

@@ -1,4 +1,4 @@
-"""How sites and nodes follow the mesh's free nodes: interpolation, inner displacement, harmonic extension.
+"""How sites follow the mesh's nodes: interpolation and inner displacement.
 
 Each is a map with its exact transpose, by which forces come back, so that the whole has one energy.
 """
@@ -6,10 +6,8 @@ Each is a map with its exact transpose, by which forces come back, so that the w
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.linalg import splu
 
-from scalespan.adapters.interface import Array, CaseError, Indices, Solid, barycentric, shape_gradients
+from scalespan.adapters.interface import Array, Solid, barycentric, shape_gradients
 
 from .sites import Sites
 
@@ -59,55 +57,4 @@ class SlavedSites:
         gradient = np.einsum("cak,cal->ckl", displacement[self._corners], self._gradients)
         found = self._solid.inner(np.eye(d) + gradient)
         assert found is not None, "asked before"
-        return found
-
-
-class Extension:
-    """Nodes in the atoms' region follow the others by discrete harmonic extension, which keeps affine fields."""
-
-    def __init__(self, solid: Solid, taken: Array, below: float) -> None:
-        """Slave the nodes of which less than a part ``below`` of the mass is left when ``taken`` (n,) is taken out.
-
-        Raises:
-            CaseError: a mesh without free nodes, or one so uneven that a node has no mass left.
-        """
-        left = solid.masses - taken
-        slaved = (left < below * solid.masses) & ~solid.held
-        self.slaved: Indices = np.flatnonzero(slaved)
-        self.others: Indices = np.flatnonzero(~slaved)
-        self.count = len(left)
-        if len(self.slaved):
-            matrix = solid.laplacian().tocsc()
-            self._solver = splu(matrix[self.slaved][:, self.slaved].tocsc())
-            self._coupling = matrix[self.slaved][:, self.others]
-        self.masses = self.gather(left[:, None])[:, 0]  # of `others`
-        if not (free := ~solid.held[self.others]).any():
-            raise CaseError("no node of the mesh is free", todo="enlarge the mesh, or hold fewer nodes")
-        if self.masses[free].min() <= 0.0:
-            raise CaseError("a free node of the mesh has no mass left beside the atoms", todo="raise slaved_below")
-
-    def of_others(self, weights: csr_array) -> csr_array:
-        """Return the matrix (m, others) that takes `others` where ``weights`` (m, n) takes the filled field."""
-        found = weights[:, self.others]
-        touched = np.flatnonzero(np.diff(weights[:, self.slaved].tocsc().indptr))
-        if len(touched):
-            select = np.zeros((len(self.slaved), len(touched)))
-            select[touched, np.arange(len(touched))] = 1.0
-            rows = -(self._coupling.T @ self._solver.solve(select, trans="T")).T
-            found = found + weights[:, self.slaved[touched]] @ csr_array(rows)
-        return csr_array(found)
-
-    def fill(self, displacement: Array) -> Array:
-        """Return the displacements (n, d) of all nodes from those of `others`."""
-        found = np.zeros((self.count, displacement.shape[1]))
-        found[self.others] = displacement
-        if len(self.slaved):
-            found[self.slaved] = -self._solver.solve(np.ascontiguousarray(self._coupling @ displacement))
-        return found
-
-    def gather(self, forces: Array) -> Array:
-        """Return the forces on `others` that forces (n, d) on all nodes make: the transpose of `fill`."""
-        found: Array = forces[self.others].copy()
-        if len(self.slaved):
-            found -= self._coupling.T @ self._solver.solve(np.ascontiguousarray(forces[self.slaved]), trans="T")
         return found

@@ -56,7 +56,9 @@ def plots(results: Path, summary: Mapping[str, Any]) -> list[Plot]:
         "compare": _compare,
         "coupled": coupled.plots,
     }
-    return makers[summary["task"]](results, summary)
+    from .displacements import displacement_plots
+
+    return [*displacement_plots(results), *makers[summary["task"]](results, summary)]
 
 
 def axes(x: str, y: str, *, height: float = 3.1) -> Axes:

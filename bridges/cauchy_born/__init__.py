@@ -1,0 +1,18 @@
+"""The Cauchy–Born law: a continuum's material from the engine that moves the atoms."""
+
+from .crystal import Crystal
+from .elastic import acoustic_tensor, elastic_constants, ellipticity
+from .law import CauchyBorn, unstressed
+from .options import CauchyBornOptions, CrystalOptions, PolynomialOptions
+
+__all__ = [
+    "CauchyBorn",
+    "CauchyBornOptions",
+    "Crystal",
+    "CrystalOptions",
+    "PolynomialOptions",
+    "acoustic_tensor",
+    "elastic_constants",
+    "ellipticity",
+    "unstressed",
+]

@@ -1,0 +1,199 @@
+r"""The Cauchy–Born law: a crystal's energy under a uniform F is the continuum's energy density.
+
+$$W(F) = \min_ξ \frac{E_{cell}(F, ξ)}{V_0}, \quad P = \frac{∂W}{∂F}, \quad \frac{∂P}{∂F}$$
+
+W depends on F through Green's strain alone, because the engine's energy does not change in a rotation; so the engine is
+asked at strains, and P = F S turns with F exactly. Sources: J. L. Ericksen, Math. Mech. Solids 13, 199 (2008),
+doi:10.1177/1081286507086898; M. Born and K. Huang, Dynamical Theory of Crystal Lattices (1954).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from ase import Atoms
+from ase.units import GPa
+
+from scalespan.adapters.interface import (
+    Array,
+    CaseError,
+    Material,
+    NotConverged,
+    NotOffered,
+    ParticleAdapter,
+    Response,
+    Table,
+)
+
+from .cell import Cell
+from .crystal import Crystal, crystal_of
+from .elastic import ellipticity
+from .fitted import Polynomial, Quadratic
+from .options import CauchyBornOptions
+from .relaxed import Asked
+from .strain import PAIRS, at_deformation, green, slopes, stretch
+
+_STEPS = 40  # of the search for the unstressed crystal
+_STEP = 0.05  # the largest strain of one
+_KINK = 1e-4  # of the largest constant
+_AXES = "xyz"
+
+
+class CauchyBorn(Material):
+    """The law of a crystal, from the engine of its atoms.
+
+    ``crystal`` is the reference: its cell is the atoms' order of `inner`.
+    """
+
+    name = "cauchy_born"
+    Options = CauchyBornOptions
+    parts = ("atoms",)
+
+    def __init__(self, options: CauchyBornOptions, atoms: ParticleAdapter | None = None) -> None:
+        if atoms is None:
+            raise CaseError("a Cauchy–Born law needs the engine of its atoms", todo="give it the part 'atoms'")
+        if not isinstance(atoms, ParticleAdapter):
+            raise CaseError(f"'{atoms.name}' is no engine of atoms", where="atoms")
+        if not atoms.conservative:
+            raise NotOffered(f"the forces of {atoms.name} are not the gradient of an energy: no law follows from them")
+        self.options, self.crystal = options, crystal_of(options.crystal)
+        self.cell = Cell(self.crystal, atoms, options.repeat)
+        self.asked = Asked(self.cell, options.inner == "relaxed", options.force_tolerance, options.difference)
+
+    @property
+    def dimension(self) -> int:
+        """The number of directions in which the crystal repeats."""
+        return self.crystal.dimension
+
+    @property
+    def stress_unit(self) -> str:
+        """Electronvolts of the volume, the area or the length."""
+        return {1: "eV/angstrom", 2: "eV/angstrom**2", 3: "eV/angstrom**3"}[self.dimension]
+
+    @property
+    def density(self) -> float:
+        """The crystal's mass of the undeformed volume, amu/Å^d."""
+        return self.crystal.density
+
+    @cached_property
+    def strain_law(self) -> Asked | Polynomial | Quadratic:
+        """The law as a function of strain: the engine's, or what was fitted to it (when first used)."""
+        if self.options.law == "quadratic":
+            return Quadratic(self.asked)
+        return self.asked if self.options.law == "full" else Polynomial(self.asked, self.options.polynomial)
+
+    def _respond(self, deformation: Array, tangent: bool) -> Response:
+        return at_deformation(self.strain_law.respond(green(deformation), tangent), deformation)
+
+    def inner(self, deformation: Array) -> tuple[Array, Array] | None:
+        """Return ξ = F η, and its slopes; None of a lattice with one atom in its cell, and with frozen ones.
+
+        A sheet's or a chain's displacements out of it are not among them.
+        """
+        if not self.asked.relaxed:
+            return None
+        n, d, b = len(deformation), self.dimension, self.cell.count
+        places, turned = self.strain_law.inner(green(deformation))
+        masses = self.crystal.atoms.get_masses() / self.crystal.atoms.get_masses().sum()
+        centred = np.kron(np.eye(b) - masses[None, :], np.eye(3)) if b > 1 else np.eye(3)
+        eta = (places @ centred.T).reshape(n, b, 3)[:, :, :d]
+        slope = np.einsum("ap,npk->nak", centred, turned).reshape(n, b, 3, -1)[:, :, :d]
+        found = np.einsum("niJ,nbJ->nbi", deformation, eta)
+        spread = np.einsum("niJ,nbJp,npkL->nbikL", deformation, slope, slopes(deformation), optimize=True)
+        spread += np.einsum("ik,nbL->nbikL", np.eye(d), eta)
+        return found, spread
+
+    def lattice(self) -> Atoms:
+        """Return the reference cell."""
+        return _as_given(self.crystal.atoms.copy(), self.dimension)
+
+    def audit(self) -> list[Table]:
+        """Return the elastic constants, with and without inner displacements, and what is known of errors.
+
+        Raises:
+            CaseError: an engine whose stress is not its energy's slope; a crystal that is not stable.
+        """
+        none = np.zeros(self.cell.size)
+        tangent = self.asked.tangent(none).stiffness
+        agreement = self.cell.compare_stress(float(np.abs(tangent).max()))
+        there = at_deformation(self.asked.respond(none[None], True), np.eye(self.dimension)[None]).tangent
+        assert there is not None, "the tangent was wanted"
+        lowest = float(ellipticity(there)[0])
+        if lowest <= 0.0:
+            raise CaseError(
+                f"the crystal is not stable: a plane wave has the stiffness {lowest:.3g} {self.stress_unit}",
+                where=self.name,
+                todo="use a crystal at its engine's lattice constant",
+            )
+        return [self._constants(tangent), agreement, self._summary(lowest)]
+
+    def _constants(self, relaxed: Array) -> Table:
+        none, still = np.zeros(self.cell.size), np.zeros(3 * self.cell.count)
+        frozen, half = (self.cell.differences(none, still, step * self.asked.step)[0] for step in (1.0, 0.5))
+        scale, unit = (1.0 / GPa, "GPa") if self.dimension == 3 else (1.0, self.stress_unit)
+        names = [_AXES[i] + _AXES[j] for i, j in PAIRS[self.dimension]]
+        rows = [
+            (f"{names[p]} {names[q]}", f"{relaxed[p, q] * scale:.4f}", f"{frozen[p, q] * scale:.4f}")
+            for p in range(len(names))
+            for q in range(p, len(names))
+            if abs(relaxed[p, q]) > 1e-6 * np.abs(relaxed).max()
+        ]
+        notes = []
+        if self.options.inner == "frozen" and self.cell.count > 1:
+            notes.append("Inner displacements are frozen, as was asked for: in diamond, C44 is nearly twice too large.")
+        if (kink := float(np.abs(half - frozen).max() / np.abs(frozen).max())) > _KINK:
+            notes.append(
+                f"They change by {kink:.1e} when 'difference' is halved: neighbours lie on a sharp cut-off, or the "
+                "energies are not in double precision."
+            )
+        return Table(f"Elastic constants, {unit}", ("constant", "of this law", "frozen"), tuple(rows), " ".join(notes))
+
+    def _summary(self, lowest: float) -> Table:
+        law = self.strain_law
+        stress = np.abs(self.asked.answer(np.zeros(self.cell.size))[0].stress).max()
+        rows = [
+            ("law", self.options.law),
+            ("residual stress", f"{stress:.3g} {self.stress_unit}"),
+            ("softest plane wave", f"{lowest:.6g} {self.stress_unit}"),
+            ("questions to the engine so far", str(self.cell.asked)),
+        ]
+        if isinstance(law, Polynomial):
+            rows.append(("degree; error of the stress", f"{law.degree}; {law.error:.1e} of the largest"))
+        return Table("Cauchy–Born law", ("", ""), tuple(rows))
+
+    def close(self) -> None:
+        """Close the engine."""
+        self.cell.engine.close()
+
+
+def unstressed(law: CauchyBorn, tolerance: float = 1e-10) -> Atoms:
+    """Return the law's crystal at no stress, inner displacements relaxed: the same orientation, another cell.
+
+    Args:
+        law: of which the engine is asked.
+        tolerance: the largest stress that may remain, eV/Å^d.
+
+    Raises:
+        NotConverged: no such crystal near the given one.
+    """
+    strain, crystal = np.zeros(law.cell.size), law.crystal
+    for _ in range(_STEPS):
+        answer, inner = law.asked.answer(strain)
+        if np.abs(answer.stress).max() < tolerance:
+            gradient = stretch(strain, law.dimension)
+            found = Crystal.deformed(crystal, gradient, inner.reshape(-1, 3), (1, 1, 1))
+            return _as_given(found, crystal.dimension)
+        move = -np.linalg.solve(law.asked.tangent(strain).stiffness, answer.stress)
+        strain = np.round(strain + move * min(1.0, _STEP / np.abs(move).max()), 13)
+    raise NotConverged(
+        f"no unstressed crystal was found in {_STEPS} steps", where="cauchy_born", todo="begin with a better cell"
+    )
+
+
+def _as_given(atoms: Atoms, dimension: int) -> Atoms:
+    """Take off the cell vectors that were put where nothing repeats."""
+    cell = atoms.cell.array.copy()
+    cell[dimension:][~atoms.pbc[dimension:]] = 0.0
+    atoms.set_cell(cell)
+    return atoms

@@ -1,0 +1,73 @@
+"""How long a step may be: half the shortest period of the atoms for the continuum's, 2/ω for the atoms' own.
+
+A force that acts once in a step Δt, as in r-RESPA and across a coupling's windows, is in resonance where it is
+half that period: Δt ≤ π/ω (T. Schlick, M. Mandziuk, R. D. Skeel and K. Srinivas 1998, doi:10.1006/jcph.1998.5879).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from scalespan.adapters.interface import Array, CaseError, Table
+from scalespan.adapters.interface.units import FEMTOSECOND
+
+_SHIFT = 1e-4  # Å, of a finite difference of forces
+_TOLERANCE = 1e-3  # relative, of ω²
+
+
+def highest_frequency(forces: Callable[[Array], Array], positions: Array, masses: Array) -> float:
+    """Return the highest frequency (1/ASE's time) of atoms about ``positions``, by Lanczos's method.
+
+    Args:
+        forces: eV/Å (n, 3) at positions (n, 3) Å; asked twice for each of some ten to forty vectors.
+        positions: (n, 3) Å.
+        masses: (n,) amu.
+    """
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    weights = np.repeat(1.0 / np.sqrt(masses), 3)
+
+    def apply(moved: Array) -> Array:
+        way = (weights * moved.ravel()).reshape(-1, 3)
+        size = _SHIFT / float(np.abs(way).max())
+        return weights * (forces(positions - size * way) - forces(positions + size * way)).ravel() / (2.0 * size)
+
+    start = np.random.default_rng(1).standard_normal(positions.size)
+    operator = LinearOperator((positions.size,) * 2, matvec=apply, dtype=float)
+    largest = eigsh(operator, k=1, which="LA", v0=start, tol=_TOLERANCE, return_eigenvectors=False)[0]
+    return float(np.sqrt(max(float(largest), 0.0)))
+
+
+def check_clocks(frequency: float, timestep: float, longer: float, what: str, beyond: bool) -> Table:
+    """Return how long the steps are beside their limits.
+
+    Args:
+        frequency: the atoms' highest, 1/ASE's time.
+        timestep: of the atoms, ASE's time.
+        longer: the continuum's step or the window, ASE's time.
+        what: its name.
+        beyond: let it be above its limit.
+
+    Raises:
+        CaseError: a step above its limit.
+    """
+    longest = np.pi / frequency
+    if timestep * frequency >= 2.0:
+        raise CaseError(
+            f"the atoms' timestep of {timestep / FEMTOSECOND:.4g} fs is above what velocity Verlet can do",
+            todo=f"take one below {1.0 / frequency / FEMTOSECOND:.3g} fs",
+        )
+    if longer > longest * (1.0 + _TOLERANCE) and not beyond:
+        raise CaseError(
+            f"{what} of {longer / FEMTOSECOND:.4g} fs is longer than half the atoms' shortest period, "
+            f"{longest / FEMTOSECOND:.4g} fs: energy would grow",
+            todo="take a shorter one, or say beyond_limit = true",
+        )
+    rows = (
+        ("half the atoms' shortest period", f"{longest / FEMTOSECOND:.4g} fs"),
+        (what, f"{longer / FEMTOSECOND:.4g} fs"),
+        ("atoms' timestep", f"{timestep / FEMTOSECOND:.4g} fs, Δt·ω = {timestep * frequency:.3g}"),
+    )
+    return Table("Clocks", ("what", "how long"), rows)

@@ -1,0 +1,94 @@
+"""Pictures of a displacement field: for atoms that know their places in a perfect crystal, as a handshake's do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.io import iread, read
+from matplotlib.figure import Figure
+
+from scalespan.adapters.interface import Array
+
+from .plots import INK, SOFT, Plot, axes
+
+REFERENCE = "reference"  # the array (n, 3) of those places, Å
+_PANELS = 4  # of a sequence
+_FRAMES = 400  # at most, of a map over time
+_FLAT = 1e-9  # Å: axes along which nothing extends
+
+
+def displacement_plots(results: Path) -> list[Plot]:
+    """Return the pictures of a run's frames; none where the atoms know no reference."""
+    start = results / "structure.extxyz"
+    if not start.exists():
+        return []
+    atoms = read(start)
+    assert isinstance(atoms, Atoms), "one frame"
+    if REFERENCE not in atoms.arrays:
+        return []
+    reference, nodes = atoms.arrays[REFERENCE], atoms.numbers == 0
+    times, fields = _fields(results, reference)
+    spread = np.flatnonzero(np.ptp(reference, axis=0) > _FLAT)
+    if len(spread) == 1:
+        return [_over_time(reference[:, spread[0]], fields[:, :, spread[0]], times)] if len(times) > 1 else []
+    return [_panels(reference, fields, times, nodes)]
+
+
+def _fields(results: Path, reference: Array) -> tuple[Array, Array]:
+    """Return times (f,) fs, or numbers of steps, and displacements (f, n, 3) Å of some frames and the last."""
+    file = results / "trajectory.extxyz"
+    frames = list(iread(file)) if file.exists() else []
+    final = results / "final.extxyz"
+    if not frames and final.exists():
+        frames = [read(final)]
+    keep = frames[:: max(1, len(frames) // _FRAMES)]
+    times = [float(each.info.get("time_fs", each.info.get("step", 0))) for each in keep]
+    return np.array(times), np.array([each.positions - reference for each in keep])
+
+
+def _over_time(places: Array, field: Array, times: Array) -> Plot:
+    order = np.argsort(places)
+    ax = axes("reference position (Å)", "time (fs)", height=3.8)
+    largest = float(np.abs(field).max()) or 1.0
+    mesh = ax.pcolormesh(
+        places[order], times, field[:, order], cmap="RdBu_r", vmin=-largest, vmax=largest, shading="nearest"
+    )
+    ax.grid(visible=False)
+    figure = ax.figure
+    assert isinstance(figure, Figure), "axes makes it"
+    bar = figure.colorbar(mesh, ax=ax)
+    bar.set_label("displacement (Å)", color=INK, fontsize=10)
+    return Plot("Displacement over time", figure, "Atoms in the middle, nodes of the mesh outside; each at its place.")
+
+
+def _panels(reference: Array, fields: Array, times: Array, nodes: Array) -> Plot:
+    """Draw frames side by side, seen along z, coloured by the length of the displacement."""
+    chosen = np.unique(np.linspace(0, len(times) - 1, min(_PANELS, len(times))).astype(int))
+    sizes = np.linalg.norm(fields[chosen], axis=2)
+    middle = np.abs(reference[:, 2] - np.median(reference[:, 2])) < _slice(reference)
+    figure = Figure(figsize=(3.0 * len(chosen) + 0.7, 3.3), layout="constrained")
+    figure.subplots(1, len(chosen), squeeze=False, sharex=True, sharey=True)
+    largest = float(sizes.max()) or 1.0
+    points = None
+    for ax, size, time in zip(figure.axes, sizes, times[chosen], strict=True):
+        for some, marker, area in ((middle & nodes, "s", 16.0), (middle & ~nodes, "o", 5.0)):
+            x, y = reference[some, 0], reference[some, 1]
+            points = ax.scatter(
+                x, y, c=size[some], s=area, marker=marker, cmap="viridis", vmin=0.0, vmax=largest, linewidths=0.0
+            )
+        ax.set_aspect("equal")
+        ax.set_title(f"{time:g}" + (" fs" if len(chosen) > 1 else ""), fontsize=9, color=INK)
+        ax.tick_params(colors=SOFT, labelsize=8)
+    assert points is not None, "there is a frame"
+    figure.colorbar(points, ax=list(figure.axes)).set_label("displacement (Å)", color=INK, fontsize=10)
+    caption = "Dots are atoms, squares the mesh's nodes, at their places in the perfect crystal (Å)."
+    return Plot("Displacement", figure, caption)
+
+
+def _slice(reference: Array) -> float:
+    """Return the half width of the layer that is shown: all of a sheet, a twentieth of a body."""
+    height = float(np.ptp(reference[:, 2]))
+    return max(0.05 * height, 1.0)
+

@@ -1,0 +1,255 @@
+"""Published potentials for the tests of laws and handshakes, as ASE calculators with stress, and a law by formula."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.eam import EAM
+from ase.calculators.tersoff import Tersoff, TersoffParameters
+from ase.neighborlist import neighbor_list
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from scalespan.adapters.interface import Array, Material, Options, Response
+
+_SMALL = 200_000  # vectors: up to so many, trying all is faster than ASE's bins
+
+
+def neighbours(atoms, cutoff):
+    """Return both directions (i, j, r_j − r_i) of all pairs nearer than ``cutoff``, i ascending."""
+    count, cell = len(atoms), atoms.cell.complete().array
+    widths = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    # Atoms may lie outside their cell, so images are counted from the spread of their places.
+    spread = np.ptp(atoms.positions @ np.linalg.inv(cell), axis=0)
+    reach = np.where(atoms.pbc, np.ceil(cutoff / widths + spread), 0).astype(int)
+    if count**2 * np.prod(2 * reach + 1) > _SMALL:
+        return neighbor_list("ijD", atoms, cutoff)
+    shifts = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), axis=-1).reshape(-1, 3)
+    along = (atoms.positions[None, :] - atoms.positions[:, None])[:, :, None] + shifts @ cell
+    squared = (along**2).sum(axis=-1)
+    first, second, image = np.nonzero((squared < cutoff**2) & (squared > 1e-12))
+    return first, second, along[first, second, image]
+
+
+class StillingerWeber(Calculator):
+    """Silicon of F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985), doi:10.1103/PhysRevB.31.5262.
+
+    E = Σ_{i<j} ε A (B r⁻⁴ − 1) exp(1/(r − a)) + Σ_i Σ_{j<k} ε λ (cos θ_jik + ⅓)² exp(γ/(r_ij − a) + γ/(r_ik − a)),
+    r in units of σ. The terms and all their slopes vanish at r = a.
+    """
+
+    implemented_properties: ClassVar = ["energy", "forces", "stress"]
+    default_parameters: ClassVar = {
+        "epsilon": 2.1683,  # eV, of the cohesive energy of 4.3366 eV
+        "sigma": 2.0951,  # Å
+        "A": 7.049556277,
+        "B": 0.6022245584,
+        "a": 1.80,
+        "lamda": 21.0,
+        "gamma": 1.20,
+    }
+    nolabel = True
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        p = self.parameters
+        first, second, along = neighbours(self.atoms, p.a * p.sigma * (1.0 - 1e-9))
+        energy, pull = self._pairs(along / p.sigma)
+        added, more = self._triplets(first, along / p.sigma)
+        pull = (pull + more) / p.sigma  # ∂E/∂(r_j − r_i) of each directed pair
+        forces = np.zeros((len(self.atoms), 3))
+        np.add.at(forces, first, pull)
+        np.add.at(forces, second, -pull)
+        self.results = {"energy": energy + added, "forces": forces}
+        if self.atoms.cell.rank == 3:
+            virial = along.T @ pull / self.atoms.get_volume()
+            self.results["stress"] = full_3x3_to_voigt_6_stress(virial)
+
+    def _pairs(self, along):
+        p = self.parameters
+        r = np.linalg.norm(along, axis=1)
+        decay = np.exp(1.0 / (r - p.a))
+        well = p.B * r**-4 - 1.0
+        energy = 0.5 * p.epsilon * p.A * well * decay  # each pair is here twice
+        slope = 0.5 * p.epsilon * p.A * decay * (-4.0 * p.B * r**-5 - well / (r - p.a) ** 2)
+        return float(energy.sum()), (slope / r)[:, None] * along
+
+    def _triplets(self, first, along):
+        p = self.parameters
+        j, k = _couples(first, len(self.atoms))
+        r = np.linalg.norm(along, axis=1)
+        unit, decay = along / r[:, None], np.exp(p.gamma / (r - p.a))
+        cosine = (unit[j] * unit[k]).sum(axis=1)
+        weight, tilt = p.epsilon * p.lamda * decay[j] * decay[k], cosine + 1.0 / 3.0
+        energy = weight * tilt**2
+        pull = np.zeros_like(along)
+        for one, other in ((j, k), (k, j)):
+            radial = -energy * p.gamma / (r[one] - p.a) ** 2
+            turn = (2.0 * weight * tilt / r[one])[:, None] * (unit[other] - cosine[:, None] * unit[one])
+            np.add.at(pull, one, radial[:, None] * unit[one] + turn)
+        return float(energy.sum()), pull
+
+
+def _couples(first, atoms):
+    """Return all couples (j < k) of directed pairs that leave the same atom; ``first`` is ascending."""
+    counts = np.bincount(first, minlength=atoms)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    left, right = [np.zeros(0, dtype=int)], [np.zeros(0, dtype=int)]
+    for number in np.unique(counts):
+        j, k = np.triu_indices(number, 1)
+        begin = starts[:-1][counts == number]
+        left.append((begin[:, None] + j).ravel())
+        right.append((begin[:, None] + k).ravel())
+    return np.concatenate(left), np.concatenate(right)
+
+
+# J. Tersoff, Phys. Rev. B 39, 5566 (1989), doi:10.1103/PhysRevB.39.5566, silicon: R = 2.7 Å, S = 3.0 Å.
+_TERSOFF_SILICON = TersoffParameters(
+    m=3.0,
+    gamma=1.0,
+    lambda3=0.0,
+    c=1.0039e5,
+    d=16.217,
+    h=-0.59825,
+    n=0.78734,
+    beta=1.1e-6,
+    lambda2=1.7322,
+    B=471.18,
+    R=2.85,
+    D=0.15,
+    lambda1=2.4799,
+    A=1830.8,
+)
+
+
+def tersoff_silicon():
+    return Tersoff({("Si", "Si", "Si"): _TERSOFF_SILICON})
+
+
+# X. W. Zhou, R. A. Johnson and H. N. G. Wadley, Phys. Rev. B 69, 144113 (2004), doi:10.1103/PhysRevB.69.144113:
+# r_e, f_e, ρ_e, ρ_s, α, β, A, B, κ, λ; F_n0 … F_n3; F_0 … F_3; η, F_e. (A of aluminium is printed there as 0.134873,
+# a known misprint.)
+_ZHOU = {
+    "Al": (
+        (2.863924, 1.403115, 20.418205, 23.195740, 6.613165, 3.527021, 0.314873, 0.365551, 0.379846, 0.759692),
+        (-2.807602, -0.301435, 1.258562, -1.247604),
+        (-2.83, 0.0, 0.622245, -2.488244),
+        (0.785902, -2.824528),
+    ),
+    "Cu": (
+        (2.556162, 1.554485, 21.175871, 21.175395, 8.127620, 4.334731, 0.396620, 0.548085, 0.308782, 0.756515),
+        (-2.170269, -0.263788, 1.088878, -0.817603),
+        (-2.19, 0.0, 0.561830, -2.100595),
+        (0.310490, -2.186568),
+    ),
+}
+
+
+class Zhou:
+    """The functions of one element, and their slopes."""
+
+    cutoff = 9.0  # Å, where all is below 1e-10 eV: the published functions have none
+
+    def __init__(self, symbol):
+        (self.re, self.fe, self.rhoe, self.rhos, *decays), self.low, self.middle, self.high = _ZHOU[symbol]
+        self.alpha, self.beta, self.A, self.B, self.kappa, self.lamda = decays
+
+    def _decay(self, height, rate, shift, r):
+        x = r / self.re
+        return height * np.exp(-rate * (x - 1.0)) / (1.0 + (x - shift) ** 20)
+
+    def _slope(self, height, rate, shift, r):
+        x = r / self.re
+        tail = 20.0 * (x - shift) ** 19 / (1.0 + (x - shift) ** 20)
+        return -self._decay(height, rate, shift, r) * (rate + tail) / self.re
+
+    def phi(self, r):
+        return self._decay(self.A, self.alpha, self.kappa, r) - self._decay(self.B, self.beta, self.lamda, r)
+
+    def d_phi(self, r):
+        return self._slope(self.A, self.alpha, self.kappa, r) - self._slope(self.B, self.beta, self.lamda, r)
+
+    def density(self, r):
+        return self._decay(self.fe, self.beta, self.lamda, r)
+
+    def d_density(self, r):
+        return self._slope(self.fe, self.beta, self.lamda, r)
+
+    def embedding(self, rho):
+        eta, depth = self.high
+        x = np.maximum(rho, 1e-30) / self.rhos
+        above = depth * (1.0 - eta * np.log(x)) * x**eta
+        low = np.polyval(self.low[::-1], rho / (0.85 * self.rhoe) - 1.0)
+        middle = np.polyval(self.middle[::-1], rho / self.rhoe - 1.0)
+        return np.where(rho < 0.85 * self.rhoe, low, np.where(rho < 1.15 * self.rhoe, middle, above))
+
+    def d_embedding(self, rho):
+        eta, depth = self.high
+        x = np.maximum(rho, 1e-30) / self.rhos
+        above = -depth * eta**2 * np.log(x) * x ** (eta - 1.0) / self.rhos
+        low = np.polyval(np.polyder(self.low[::-1]), rho / (0.85 * self.rhoe) - 1.0) / (0.85 * self.rhoe)
+        middle = np.polyval(np.polyder(self.middle[::-1]), rho / self.rhoe - 1.0) / self.rhoe
+        return np.where(rho < 0.85 * self.rhoe, low, np.where(rho < 1.15 * self.rhoe, middle, above))
+
+
+def zhou_eam(symbol):
+    """Return ASE's EAM with the published functions themselves, no table."""
+    made = Zhou(symbol)
+    return EAM(
+        form="alloy",
+        elements=[symbol],
+        cutoff=made.cutoff,
+        embedded_energy=np.array([made.embedding]),
+        d_embedded_energy=np.array([made.d_embedding]),
+        electron_density=np.array([made.density]),
+        d_electron_density=np.array([made.d_density]),
+        phi=np.array([[made.phi]]),
+        d_phi=np.array([[made.d_phi]]),
+    )
+
+
+class LennardJonesLaw(Material):
+    """The Cauchy–Born law of a lattice with one atom in its cell and E = Σ 4 (r⁻¹² − r⁻⁶), by formula, vectorised.
+
+    W = 1/(2 V₀) Σ_R φ(|F R|) over the lattice vectors R up to ``reach``; units of ε and σ, called eV and Å.
+    """
+
+    name = "lennard-jones"
+    Options = Options
+
+    def __init__(self, cell: Array, reach: float, mass: float = 1.0) -> None:
+        d = len(cell)
+        widths = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+        counts = [np.arange(-n, n + 1) for n in np.ceil(reach / widths).astype(int)]
+        vectors = np.stack(np.meshgrid(*counts, indexing="ij"), axis=-1).reshape(-1, d) @ cell
+        far = np.linalg.norm(vectors, axis=1)
+        self.vectors = vectors[(far > 1e-9) & (far < reach)]
+        self.volume, self.mass = float(abs(np.linalg.det(cell))), mass
+
+    @property
+    def dimension(self) -> int:
+        return self.vectors.shape[1]
+
+    @property
+    def stress_unit(self) -> str:
+        return f"eV/angstrom**{self.dimension}"
+
+    @property
+    def density(self) -> float:
+        return self.mass / self.volume
+
+    def _respond(self, deformation: Array, tangent: bool) -> Response:
+        along = np.einsum("nij,rj->nri", deformation, self.vectors)
+        s = (along**2).sum(axis=2)  # r², of which φ, φ′ = dφ/d(r²), φ″
+        six = s**-3
+        scale = 0.5 / self.volume
+        energy = scale * (4.0 * (six**2 - six)).sum(axis=1)
+        first = 2.0 * scale * 4.0 * (-6.0 * six**2 + 3.0 * six) / s
+        stress = np.einsum("nr,nri,rj->nij", first, along, self.vectors, optimize=True)
+        if not tangent:
+            return Response(energy, stress)
+        second = 4.0 * scale * 4.0 * (42.0 * six**2 - 12.0 * six) / s**2
+        found = np.einsum("nr,nri,rj,nrk,rl->nijkl", second, along, self.vectors, along, self.vectors, optimize=True)
+        curl = np.einsum("nr,rj,rl->njl", first, self.vectors, self.vectors, optimize=True)
+        return Response(energy, stress, found + np.einsum("ik,njl->nijkl", np.eye(self.dimension), curl))
