@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import inf, sqrt
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,31 @@ from ..interface import (
     CaseError,
     EngineImport,
     FieldAdapter,
+    Indices,
+    Material,
     Mesh,
+    NotOffered,
     OptionError,
     Port,
+    Solid,
     State,
+    Table,
     load_file,
     under,
 )
 from .domain import Domain, compiled
-from .elasticity import elasticity
+from .elasticity import density_to_count, elasticity
 from .frames import add_frame
 from .heat import heat
-from .options import DolfinxOptions, OwnOptions
+from .law import Law
+from .leapfrog import Leapfrog
+from .options import DolfinxOptions, ElasticityOptions, OwnOptions
+from .overlap import Counted, Extension
 from .poisson import poisson
 from .ports import Ports
 from .probes import Probes
 from .problem import Problem
+from .solid import DolfinxSolid
 from .solve import Step
 from .versions import INSTALL
 
@@ -43,22 +53,32 @@ class DolfinxAdapter(FieldAdapter):
 
     name = "dolfinx"
     Options = DolfinxOptions
+    parts = ("law",)
 
-    def __init__(self, options: DolfinxOptions) -> None:
+    def __init__(self, options: DolfinxOptions, law: Material | None = None) -> None:
         engine.need()
-        self._options, self._time, self._raw_known = options, 0.0, False
+        _check_law(options.elasticity, law)
+        self._options, self._time, self._raw_known, self._closed = options, 0.0, False, False
         self.domain = Domain(options.mesh, options.degree)
-        self.problem = _problem_of(options, self.domain)
+        self._law = None if law is None else Law(law, self.domain, self._units)
+        self.problem = self._problem_of()
         self._ports = Ports(options.places, self.problem, self.domain)
-        entering = self._ports.entering()
-        residual = self.problem.residual if entering is None else self.problem.residual + entering
-        self._step = Step(self.problem.unknown, residual, self.problem.linear, options.solver)
-        self._closed = False
-        self._begun, self._entering = self.problem.begin is None, entering
+        self._entering = self._ports.entering()
+        self._step: Step | Leapfrog = (
+            Step(self.problem, self._entering, options.solver)
+            if self.problem.lumped is None
+            else Leapfrog(self.problem, self._entering)
+        )
+        self._begun = self.problem.begin is None and self.problem.lumped is None
         self._loads = fem.Function(self.problem.unknown.function_space)
         self._probes: Probes | None = None
         self._point_loads: Array | None = None
         self._measured = self._forms_to_observe()
+        self.problem.refresh(False)
+
+    @property
+    def _units(self) -> tuple[str, str, str]:
+        return self._options.mass, self._options.length, self._options.time
 
     @property
     def dimension(self) -> int:
@@ -111,22 +131,31 @@ class DolfinxAdapter(FieldAdapter):
 
     @property
     def longest_step(self) -> float:
-        """The timestep of the options."""
-        return self._options.timestep or inf
+        """The timestep of the options, or the law's longest if that is shorter."""
+        return min(self._options.timestep or inf, inf if self._law is None else self._law.longest_step)
 
     def begin(self) -> None:
         """Find the acceleration that the first loads make."""
         if self._begun:
             return
+        self.domain.time.value = self._time
+        fixed = self._ports.fix()
+        if isinstance(self._step, Leapfrog):
+            self._step.fix(fixed)
+            self._step.begin(self.nodal_loads())
+        else:
+            self._accelerate(fixed)
+        self._begun = True
+
+    def _accelerate(self, fixed: Indices) -> None:
         assert self.problem.begin is not None
         unknown, residual = self.problem.begin
-        step = Step(unknown, residual if self._entering is None else residual + self._entering, True, {})
-        self.domain.time.value = self._time
-        step.fix(self._ports.fix())
+        first = replace(self.problem, unknown=unknown, residual=residual, linear=True, tangent=None)
+        step = Step(first, self._entering, {})
+        step.fix(fixed)
         unknown.x.array[:] = 0.0
         step.solve(self.nodal_loads(), 0.0)
         step.close()
-        self._begun = True
 
     def advance(self, dt: float) -> None:
         """Solve one step of length ``dt``."""
@@ -135,13 +164,17 @@ class DolfinxAdapter(FieldAdapter):
         self._step.fix(self._ports.fix())
         self._step.solve(self.nodal_loads(), dt)
         self.problem.after()
+        if self._law is not None:
+            self._law.advance(dt)
         self._time += dt
         self._raw_known = True
 
     def save(self) -> State:
         """Return the time, the unknown, its history, the last residual, and what partners gave."""
-        state: State = {"time": np.array([self._time, self._raw_known, self._begun])}
+        state: State = {"time": np.array([self._time, self._raw_known, self._begun, self._step.last])}
         state |= {key: function.x.array.copy() for key, function in self._functions().items()}
+        if self._law is not None:
+            state |= {f"law/{key}": value for key, value in self._law.material.save().items()}
         if self._point_loads is not None:
             state |= {"load/points": self._loaded.points.copy(), "load/values": self._point_loads.copy()}
         return state
@@ -149,8 +182,11 @@ class DolfinxAdapter(FieldAdapter):
     def restore(self, state: State) -> None:
         """Return to a saved state."""
         self._time = float(state["time"][0])
-        self._raw_known, self._begun = (bool(each) for each in state["time"][1:])
+        self._raw_known, self._begun = (bool(each) for each in state["time"][1:3])
+        self._step.last = float(state["time"][3])
         self.domain.time.value = self._time
+        if self._law is not None:
+            self._law.restore(under("law", state))
         for key, function in self._functions().items():
             function.x.array[:] = state[key]
         load = under("load", state)
@@ -161,7 +197,7 @@ class DolfinxAdapter(FieldAdapter):
     def observe(self) -> Mapping[str, float]:
         """Return the energies of a solid, and the distance to the exact solution where the options give one."""
         self.domain.time.value = self._time
-        found = {key: self.domain.integral(form) for key, form in self._measured.items()}
+        found = {key: self._value(form) for key, form in self._measured.items()}
         if "error" in found:
             found["error/1"] = sqrt(found.pop("error") / found.pop("size"))
         return found
@@ -171,10 +207,30 @@ class DolfinxAdapter(FieldAdapter):
         self.problem.unknown.name = self.problem.name
         add_frame(self.problem.unknown, folder, time)
 
+    def solid(self) -> Solid:
+        """Return the solid as an energy of its nodes."""
+        solid = self._options.elasticity
+        if solid is None or self.domain.comm.size > 1:
+            raise NotOffered(
+                "only a solid on one rank is an energy of its nodes", todo="take elasticity, and ranks = 1"
+            )
+        law = None if self._law is None else Law(self._law.material, self.domain, self._units)
+        return DolfinxSolid(solid, self.domain, law, self._units)
+
+    def audit(self) -> list[Table]:
+        """Return the leapfrog's step, who carries the mass beside atoms, and what the law shows."""
+        found = [self.problem.slaved.audit()] if self.problem.slaved is not None else []
+        if isinstance(self._step, Leapfrog) and self.longest_step < inf:
+            self._step.fix(self._ports.fix())
+            found.append(self._step.audit(self.longest_step))
+        return found + ([] if self._law is None else self._law.material.audit())
+
     def close(self) -> None:
-        """Give PETSc's objects back."""
+        """Give PETSc's objects back, and what the law holds."""
         if not self._closed:
             self._step.close()
+            if self._law is not None:
+                self._law.material.close()
         self._closed = True
 
     def nodal_loads(self) -> Array:
@@ -189,7 +245,7 @@ class DolfinxAdapter(FieldAdapter):
     def _probe(self, points: Array) -> Probes:
         """Return the points found in the mesh; the last ones are remembered."""
         same = self._probes is not None and np.array_equal(self._probes.points, points)
-        if not self.domain.comm.allreduce(int(same), op=_minimum()):
+        if not self.domain.agreed(same):
             self._probes = Probes(points, self.domain)
         assert self._probes is not None
         return self._probes
@@ -201,24 +257,45 @@ class DolfinxAdapter(FieldAdapter):
 
     def _forms_to_observe(self) -> dict[str, Any]:
         energy = f"{self._options.mass}*{self._options.length}**2/{self._options.time}**2"
-        forms = {f"{key}/({energy})": form for key, form in self.problem.measures.items()}
+        measures = dict(self.problem.measures)
+        if isinstance(self._step, Leapfrog):
+            measures["kinetic"] = self._step.kinetic
+        forms = {f"{key}/({energy})": form for key, form in measures.items()}
         if self._options.exact is not None:
             u = self.problem.unknown
             exact = self.domain.formula(self._options.exact, self._ports.components)
             forms["error"] = ufl.inner(u - exact, u - exact) * self.domain.dx
             forms["size"] = ufl.inner(exact, exact) * self.domain.dx
-        return {key: compiled(form) for key, form in forms.items()}
+        return {key: compiled(form) if isinstance(form, ufl.Form) else form for key, form in forms.items()}
+
+    def _value(self, measure: Any) -> float:
+        return self.domain.integral(measure) if isinstance(measure, fem.Form) else float(measure())
+
+    def _problem_of(self) -> Problem:
+        options, domain = self._options, self.domain
+        if options.heat is not None:
+            return heat(options.heat, domain)
+        if options.elasticity is not None:
+            return elasticity(options.elasticity, domain, self._law, self._extension(options.elasticity))
+        if options.poisson is not None:
+            return poisson(options.poisson, domain)
+        assert options.own is not None
+        return _own(options.own, domain)
+
+    def _extension(self, solid: ElasticityOptions) -> Extension | None:
+        if solid.overlap is None:
+            return None
+        units = self._options.mass, self._options.length
+        counted = Counted(solid.overlap, self.domain, units, density_to_count(solid, self._law))
+        return Extension(self.domain, counted, solid.overlap.slaved_below, solid.fixed)
 
 
-def _problem_of(options: DolfinxOptions, domain: Domain) -> Problem:
-    if options.heat is not None:
-        return heat(options.heat, domain)
-    if options.elasticity is not None:
-        return elasticity(options.elasticity, domain)
-    if options.poisson is not None:
-        return poisson(options.poisson, domain)
-    assert options.own is not None
-    return _own(options.own, domain)
+def _check_law(solid: ElasticityOptions | None, law: Material | None) -> None:
+    wanted = solid is not None and solid.material == "law"
+    if wanted and not isinstance(law, Material):
+        raise CaseError('material = "law" needs a law', todo='add the table law, with use = "cauchy_born"')
+    if law is not None and not wanted:
+        raise CaseError("the table law is not used", todo='say material = "law" in elasticity, or take it out')
 
 
 def _own(options: OwnOptions, domain: Domain) -> Problem:
@@ -229,9 +306,3 @@ def _own(options: OwnOptions, domain: Domain) -> Problem:
     if not isinstance(problem, Problem):
         raise CaseError(f"'{options.function}' of {options.file} returned {type(problem).__name__}, not a Problem")
     return problem
-
-
-def _minimum() -> Any:
-    from mpi4py import MPI
-
-    return MPI.MIN

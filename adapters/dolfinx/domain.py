@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..interface import Array, CaseError, EngineFailed, EngineImport, Indices, OptionError, nearest
+from .cloud import mesh_of_points
 from .formulas import numeric, symbolic
+from .msh import read_msh
 from .options import Formulas, MeshOptions
-from .versions import INSTALL, read_gmsh
+from .versions import INSTALL
 
 with EngineImport("dolfinx", install=INSTALL) as engine:
     import basix.ufl
@@ -100,6 +102,10 @@ class Domain:
         """Return the value of a compiled form over all ranks."""
         return float(self.comm.allreduce(fem.assemble_scalar(form)))
 
+    def agreed(self, yes: bool) -> bool:
+        """Say whether all ranks say yes."""
+        return all(self.comm.allgather(yes))
+
     def _find(self, name: str) -> Indices:
         topology, dimension = self.mesh.topology, self.dimension - 1
         topology.create_entities(dimension)
@@ -158,7 +164,9 @@ def _conditions(options: MeshOptions) -> dict[str, str | int]:
 
 def _mesh_of(options: MeshOptions, comm: Any) -> tuple[Any, Any]:
     if options.file is not None:
-        return read_gmsh(options.file, comm, options.dimension)
+        return read_msh(options.file, comm, options.dimension)
+    if options.points is not None:
+        return mesh_of_points(options.points, comm), None
     assert options.low is not None and options.high is not None and options.cells is not None
     flat = len(options.cells) == 2
     cell = options.cell or ("triangle" if flat else "tetrahedron")

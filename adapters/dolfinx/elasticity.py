@@ -1,4 +1,4 @@
-"""Solids: linear elasticity and the neo-Hookean solid, at rest or moving.
+"""Solids: linear elasticity, the neo-Hookean solid and laws from outside, at rest or moving.
 
 F(u; v) = ∫ ρ a·v + P(u):∇v − f·v dx − ∮ t·v ds. In time, the generalised-α method of J. Chung
 and G. M. Hulbert 1993 (doi:10.1115/1.2900803): a at n+1−αm, u, f and t at n+1−αf; with
@@ -13,9 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..interface import EngineImport
+from ..interface import CaseError, EngineImport, OptionError
 from .domain import Domain
+from .law import Law
 from .options import ElasticityOptions
+from .overlap import Extension
 from .problem import Problem
 from .versions import INSTALL
 
@@ -50,40 +52,98 @@ def scheme_of(options: ElasticityOptions) -> Scheme:
     return Scheme((2.0 * radius - 1.0) / (radius + 1.0), radius / (radius + 1.0))
 
 
-def elasticity(options: ElasticityOptions, domain: Domain) -> Problem:
+def elasticity(options: ElasticityOptions, domain: Domain, law: Law | None, extension: Extension | None) -> Problem:
     """Return the problem of a solid: give or take displacement, traction and force (nodal)."""
     space, n = domain.space(domain.dimension), domain.dimension
     u, v = fem.Function(space), ufl.TestFunction(space)
     u.interpolate(lambda x: domain.values(options.initial, x.T, n).T)
+    solid = Elastic(options, domain, law)
     problem = Problem(
         name="displacement",
         unknown=u,
         test=v,
-        residual=_static(options, domain, u, v),
+        residual=solid.static(u, v),
         natural="traction",
         load="force",
-        outflow=-ufl.dot(_stress(options, u), ufl.FacetNormal(domain.mesh)),
+        outflow=-ufl.dot(solid.stress_in_cells(u), ufl.FacetNormal(domain.mesh)),
         linear=options.material == "linear",
         fixed=options.fixed,
-        measures={"elastic": _energy(options, u) * domain.dx},
+        measures={"elastic": solid.energy(u)},
+        slaved=extension,
     )
-    if options.density > 0.0:
-        _set_in_motion(problem, options, domain)
+    density = density_of(options, law)
+    if density > 0.0 and options.scheme == "leapfrog":
+        _set_leaping(problem, solid, density)
+    elif density > 0.0:
+        _set_in_motion(problem, solid, density)
+    elif options.scheme == "leapfrog":
+        raise CaseError("a leapfrog needs masses", todo="give the density")
+    if law is not None:
+        _follow(problem, law, options)
     return problem
 
 
-def _set_in_motion(problem: Problem, options: ElasticityOptions, domain: Domain) -> None:
+def density_of(options: ElasticityOptions, law: Law | None) -> float:
+    """Return the density of the moving solid; 0 is a solid at rest."""
+    if options.density is None:
+        return 0.0 if law is None else law.density
+    return options.density
+
+
+def density_to_count(options: ElasticityOptions, law: Law | None) -> float:
+    """Return the density of the solid's mass, that of a solid at rest too.
+
+    Raises:
+        OptionError: nobody says it.
+    """
+    density = options.density or (law.density if law is not None else 0.0)
+    if density <= 0.0:
+        raise OptionError("the masses of a solid that is joined with atoms are not known", todo="give its density")
+    return density
+
+
+class Elastic:
+    """The forms of a solid: of UFL's own materials, or of a law at Gauss points."""
+
+    def __init__(self, options: ElasticityOptions, domain: Domain, law: Law | None) -> None:
+        self.options, self.domain, self._law = options, domain, law
+        self._dx = domain.dx if law is None else law.dx
+
+    def internal(self, u: Any, v: Any) -> Any:
+        """Return ∫ P(u):∇v."""
+        stress = _stress(self.options, u) if self._law is None else self._law.stress
+        return ufl.inner(stress, ufl.grad(v)) * self._dx
+
+    def energy(self, u: Any) -> Any:
+        """Return ∫ W(u)."""
+        return (_energy(self.options, u) if self._law is None else self._law.energy) * self._dx
+
+    def stress_in_cells(self, u: Any) -> Any:
+        """Return P(u) where facets can see it too; a law's is its mean over each cell."""
+        return _stress(self.options, u) if self._law is None else self._law.mean
+
+    def static(self, u: Any, v: Any, late: float = 0.0) -> Any:
+        """Return ∫ P(u):∇v − f·v dx − ∮ t·v ds, with f and t at ``late`` steps before the step's end."""
+        n, domain = self.domain.dimension, self.domain
+        form = self.internal(u, v)
+        form -= ufl.inner(domain.formula(self.options.source, n, late), v) * domain.dx
+        for each in self.options.natural:
+            form -= ufl.inner(domain.formula(each.value, n, late), v) * domain.ds(each.boundary)
+        return form
+
+
+def _set_in_motion(problem: Problem, solid: Elastic, density: float) -> None:
     """Add inertia: a = (u − u_n − Δt v_n)/(βΔt²) − (1/(2β) − 1) a_n."""
-    u, v, n = problem.unknown, problem.test, domain.dimension
-    scheme, dt, density = scheme_of(options), domain.dt, options.density
-    old, velocity, acceleration = (fem.Function(u.function_space) for _ in range(3))
-    old.x.array[:] = u.x.array
-    velocity.interpolate(lambda x: domain.values(options.velocity, x.T, n).T)
+    if problem.slaved is not None:
+        raise CaseError("atoms move by leapfrog, and so must the continuum", todo='take scheme = "leapfrog"')
+    u, v, domain = problem.unknown, problem.test, solid.domain
+    scheme, dt = scheme_of(solid.options), domain.dt
+    old, velocity = _moved(problem, solid)
+    acceleration = fem.Function(u.function_space)
     beta, gamma, late = scheme.beta, scheme.gamma, scheme.alpha_f
     newer = (u - old - dt * velocity) / (beta * dt**2) - (0.5 / beta - 1.0) * acceleration
     inertia = (1.0 - scheme.alpha_m) * newer + scheme.alpha_m * acceleration
-    stage = u if late == 0.0 else (1.0 - late) * u + late * old
-    problem.residual = density * ufl.inner(inertia, v) * domain.dx + _static(options, domain, stage, v, late)
+    problem.residual = density * ufl.inner(inertia, v) * domain.dx + solid.static(_stage(u, old, late), v, late)
 
     def after() -> None:
         h, new, before = float(dt.value), u.x.array, acceleration.x.array.copy()
@@ -97,23 +157,60 @@ def _set_in_motion(problem: Problem, options: ElasticityOptions, domain: Domain)
     problem.fields = {"velocity": velocity, "acceleration": acceleration}
     kinetic = 0.5 * density * ufl.inner(velocity, velocity) * domain.dx
     problem.measures = dict(problem.measures) | {"kinetic": kinetic}
-    rest = density * ufl.inner(acceleration, v) * domain.dx + _static(options, domain, u, v)
+    rest = density * ufl.inner(acceleration, v) * domain.dx + solid.static(u, v)
     problem.begin = (acceleration, rest)
 
 
-def _static(options: ElasticityOptions, domain: Domain, u: Any, v: Any, late: float = 0.0) -> Any:
-    """Return ∫ P(u):∇v − f·v dx − ∮ t·v ds, with f and t at ``late`` steps before the step's end."""
-    n = domain.dimension
-    form = ufl.inner(_stress(options, u), ufl.grad(v)) * domain.dx
-    form -= ufl.inner(domain.formula(options.source, n, late), v) * domain.dx
-    for each in options.natural:
-        form -= ufl.inner(domain.formula(each.value, n, late), v) * domain.ds(each.boundary)
-    return form
+def _set_leaping(problem: Problem, solid: Elastic, density: float) -> None:
+    """Say what the leapfrog moves; it keeps the inertia itself."""
+    if solid.domain.degree != 1:
+        raise CaseError("only elements of degree 1 have positive lumped masses", todo="take degree = 1")
+    old, velocity = _moved(problem, solid)
+    internal, acceleration = (fem.Function(old.function_space) for _ in range(2))
+    half = fem.Function(old.function_space)
+    half.x.array[:] = velocity.x.array
+    problem.lumped = density * sum(problem.test[i] for i in range(solid.domain.dimension)) * solid.domain.dx
+    problem.at = 0.0
+    problem.history = {"old": old, "half": half, "internal": internal}
+    problem.fields = {"velocity": velocity, "acceleration": acceleration}
+    problem.history = dict(problem.history) | dict(problem.fields)
+
+
+def _moved(problem: Problem, solid: Elastic) -> tuple[Any, Any]:
+    """Return the displacement and the velocity at the beginning."""
+    u, n = problem.unknown, solid.domain.dimension
+    old, velocity = fem.Function(u.function_space), fem.Function(u.function_space)
+    old.x.array[:] = u.x.array
+    velocity.interpolate(lambda x: solid.domain.values(solid.options.velocity, x.T, n).T)
+    return old, velocity
+
+
+def _stage(u: Any, old: Any, late: float) -> Any:
+    return u if late == 0.0 else (1.0 - late) * u + late * old
+
+
+def _follow(problem: Problem, law: Law, options: ElasticityOptions) -> None:
+    """Let the law be asked wherever F is assembled."""
+    moving = problem.begin is not None
+    late = scheme_of(options).alpha_f if moving else 0.0
+    u, trial = problem.unknown, ufl.TrialFunction(problem.unknown.function_space)
+    law.follow(_stage(u, problem.history.get("old"), late), u if late else None)
+    problem.tangent = (1.0 - late) * law.tangent(trial, problem.test)
+    problem.refresh = law.refresh
+    moved = problem.after
+
+    def after() -> None:
+        moved()
+        law.settle()
+
+    problem.after = after
+    problem.history = dict(problem.history) | {"energy": law.energy, "stress": law.mean}
 
 
 def _moduli(options: ElasticityOptions) -> tuple[float, float]:
     """Return Lamé's λ and μ."""
     young, ratio = options.young, options.poisson
+    assert young is not None and ratio is not None, "the options check it"
     return young * ratio / ((1.0 + ratio) * (1.0 - 2.0 * ratio)), young / (2.0 * (1.0 + ratio))
 
 

@@ -18,23 +18,24 @@ Cell = Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"]
 
 
 class MeshOptions(Options):
-    """A box of cells, or a file of gmsh."""
+    """A box of cells, a file of gmsh, or nodes to be joined."""
 
     low: list[float] | None = None  # a box's corner; two numbers in 2-D, three in 3-D
     high: list[float] | None = None  # the opposite corner
     cells: list[int] | None = None  # how many along each axis
     cell: Cell | None = None  # None: triangles in 2-D, tetrahedra in 3-D
     file: CaseFile | None = None  # a .msh of gmsh, in place of a box
+    points: CaseFile | None = None  # nodes (.txt, .npy or .xyz, in the mesh's unit), to be joined by simplices
     dimension: Literal[2, 3] = 3  # of the space that the file's mesh lies in
     # Of a box there are left and right (along x), bottom and top (y), back and front (z); of any mesh, all.
     boundaries: dict[str, str | int] = Field(default_factory=dict)  # name: a condition "x < 1e-9", or a group of gmsh
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        box = (self.low, self.high, self.cells)
-        if (self.file is None) == (None in box):
-            raise ValueError("a mesh is either a file, or a box with low, high and cells")
-        if self.low and self.high and self.cells and self.file is None:
+        box = None not in (self.low, self.high, self.cells)
+        if [box, self.file is not None, self.points is not None].count(True) != 1:
+            raise ValueError("a mesh is either a file, or points, or a box with low, high and cells")
+        if self.low and self.high and self.cells:
             if not len(self.low) == len(self.high) == len(self.cells) in (2, 3):
                 raise ValueError("low, high and cells have two numbers each, or three")
             if not all(low < high for low, high in zip(self.low, self.high, strict=True)) or min(self.cells) < 1:
@@ -89,20 +90,38 @@ class HeatOptions(Options):
     natural: list[Natural] = Field(default_factory=list)  # the heat flux that enters
 
 
-class ElasticityOptions(Options):
-    """ρ ∂²u/∂t² = ∇·P + f: linear elasticity, or the neo-Hookean solid; plane strain in 2-D."""
+class Overlap(Options):
+    """Atoms that another participant moves inside of this continuum: their mass is taken out of the nodes'."""
 
-    material: Literal["linear", "neo-hookean"] = "linear"
-    young: float = Field(gt=0)  # Young's modulus
-    poisson: float = Field(gt=-1, lt=0.5)  # Poisson's ratio
-    density: float = Field(default=0.0, ge=0)  # ρ; 0: statics
+    sites: CaseFile  # reference positions (Å) and masses of those atoms' sites, in a format that ASE reads
+    slaved_below: float = Field(default=0.3, gt=0, lt=1)  # nodes that keep less of their mass follow the others
+
+
+class ElasticityOptions(Options):
+    """ρ ∂²u/∂t² = ∇·P + f: linear elasticity, the neo-Hookean solid, or any law; plane strain in 2-D."""
+
+    material: Literal["linear", "neo-hookean", "law"] = "linear"  # law: what the table law says
+    young: float | None = Field(default=None, gt=0)  # Young's modulus; not of a law
+    poisson: float | None = Field(default=None, gt=-1, lt=0.5)  # Poisson's ratio; not of a law
+    density: float | None = Field(default=None, ge=0)  # ρ; 0: statics; None: the law's, without a law 0
     spectral_radius: float = Field(default=1.0, ge=0, le=1)  # generalised-α at infinite frequency; 1: no damping
-    scheme: Literal["newmark", "generalised-alpha"] = "newmark"  # newmark: the trapezoidal rule, β = 1/4, γ = 1/2
+    # newmark: the trapezoidal rule, β = 1/4, γ = 1/2; leapfrog: explicit, with lumped masses
+    scheme: Literal["newmark", "generalised-alpha", "leapfrog"] = "newmark"
+    overlap: Overlap | None = None  # with atoms; in statics and with leapfrog
     source: Formulas = 0.0  # f, a force on the volume
     initial: Formulas = 0.0  # u at the beginning
     velocity: Formulas = 0.0  # ∂u/∂t at the beginning
     fixed: list[Fixed] = Field(default_factory=list)
     natural: list[Natural] = Field(default_factory=list)  # the traction
+
+    @model_validator(mode="after")
+    def _one_material(self) -> Self:
+        given = self.young is not None, self.poisson is not None
+        if self.material == "law" and any(given):
+            raise ValueError("young and poisson are not of a law")
+        if self.material != "law" and not all(given):
+            raise ValueError(f"the material '{self.material}' needs young and poisson")
+        return self
 
 
 class PoissonOptions(Options):

@@ -11,7 +11,7 @@ from ..interface import Array, EngineImport, Indices, OptionError, Port, nearest
 from .domain import Domain
 from .flux import Outflow, Projection
 from .nodes import Nodes
-from .options import Place
+from .options import Fixed, Place
 from .problem import Problem
 from .samples import Facets, Gauss
 from .versions import INSTALL
@@ -59,9 +59,7 @@ class Ports:
             dofs = self.nodes[_parted(name)[0]].dofs(self.components)
             unknown.x.array[dofs] = self.given[name].x.array[dofs]
             found.append(dofs)
-        coordinates = unknown.function_space.tabulate_dof_coordinates()
-        for dofs, fixed in self._fixed:
-            places = coordinates[dofs // self.components]
+        for dofs, fixed, places in self._fixed:
             width = self.components if fixed.component is None else 1
             values = self._domain.values(fixed.value, places, width)
             column = dofs % self.components if width > 1 else np.zeros(len(dofs), dtype=int)
@@ -168,19 +166,20 @@ class Ports:
     def _boundary(self, port: str) -> str | None:
         return self.nodes[_parted(port)[0]].boundary
 
-    def _fixed_by_options(self) -> list[tuple[Indices, Any]]:
-        found = []
+    def _fixed_by_options(self) -> list[tuple[Indices, Fixed, Array]]:
+        """Return of each value that is fixed the degrees of freedom and their places (n, 3)."""
+        coordinates, found = self._problem.unknown.function_space.tabulate_dof_coordinates(), []
         for fixed in self._problem.fixed:
             dofs = Nodes(Place(boundary=fixed.boundary), self._domain).dofs(self.components)
             if fixed.component is not None:
                 dofs = dofs[dofs % self.components == fixed.component]
-            found.append((dofs, fixed))
+            found.append((dofs, fixed, coordinates[dofs // self.components]))
         return found
 
     def _outflow(self, place: str) -> Outflow:
         """Return the flux of a place; elsewhere is where someone else fixes the unknown."""
         if place not in self._outflows:
-            others = [dofs for dofs, _ in self._fixed]
+            others = [dofs for dofs, *_ in self._fixed]
             others += [
                 self.nodes[_parted(name)[0]].dofs(self.components)
                 for name in self._prescribed()

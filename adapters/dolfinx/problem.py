@@ -13,6 +13,10 @@ def _nothing() -> None:
     return
 
 
+def _as_it_is(tangent: bool) -> None:
+    return
+
+
 @dataclass
 class Problem:
     """Find u with F(u; v) = ∮ g·v ds + Σ loads·v for all v, at the end of each step.
@@ -33,7 +37,14 @@ class Problem:
     inputs: Mapping[str, Any] = field(default_factory=dict)  # fem.Functions in F that a partner may set at nodes
     fields: Mapping[str, Any] = field(default_factory=dict)  # fem.Functions, or UFL to be projected, to give
     history: Mapping[str, Any] = field(default_factory=dict)  # fem.Functions that a later step depends on
-    measures: Mapping[str, Any] = field(default_factory=dict)  # forms without v, to observe: {"kinetic": …}, an energy
+    # To observe, {"kinetic": …}: energies, as forms without v or functions that return a number.
+    measures: Mapping[str, Any] = field(default_factory=dict)
     at: float = 1.0  # the part of the step at which F takes g and the loads
     begin: tuple[Any, Any] | None = None  # a function and its residual, solved once before the first step
     after: Callable[[], None] = _nothing  # moves the history on when a step is done
+    # Where F holds functions that are computed from u outside of UFL, such as a stress at Gauss points: computes them
+    # for u as it stands; True: also those in ``tangent``, the form ∂F/∂u·w that UFL cannot derive, of a trial function.
+    refresh: Callable[[bool], None] = _as_it_is
+    tangent: Any = None
+    lumped: Any = None  # ∫ρ v dx, the masses at the nodes, where the motion is by leapfrog; F has no inertia then
+    slaved: Any = None  # an `Extension`, by which some nodes follow the others

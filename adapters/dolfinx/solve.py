@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..interface import Array, EngineFailed, EngineImport, Indices, NotConverged
+from ..interface import Array, EngineFailed, EngineImport, Indices, NotConverged, ScalespanError
 from .domain import compiled
 from .nodes import add_ghosts
+from .problem import Problem
 from .versions import INSTALL
 
 with EngineImport("dolfinx", install=INSTALL) as engine:
@@ -32,21 +33,36 @@ _serial = count()
 class Step:
     """Solves for a function, with some of its degrees of freedom fixed."""
 
-    def __init__(self, unknown: Any, residual: Any, linear: bool, options: Mapping[str, Any]) -> None:
-        self.unknown, self._linear = unknown, linear
-        space = unknown.function_space
-        self._forms = compiled(residual), compiled(ufl.derivative(residual, unknown, ufl.TrialFunction(space)))
+    def __init__(self, problem: Problem, entering: Any, options: Mapping[str, Any]) -> None:
+        """Entering: what partners let in, a part of the residual; None where there is nothing."""
+        self._problem, self.unknown, self._linear = problem, problem.unknown, problem.linear
+        space = self.unknown.function_space
+        residual = problem.residual if entering is None else problem.residual + entering
+        matrix = ufl.derivative(residual, self.unknown, ufl.TrialFunction(space))
+        if problem.tangent is not None:
+            matrix = matrix + problem.tangent
+        self._forms = compiled(residual), compiled(matrix)
+        self.last = 0.0  # no step depends on the length of the one before
         self.raw = fem.Function(space)  # F(u; ·) at every degree of freedom
         self._loads = np.zeros_like(self.raw.x.array)
         self._fixed: Indices = np.zeros(0, dtype=np.int32)
         self._rows: Indices = np.zeros(0, dtype=np.int32)
         self._matrix = petsc.create_matrix(self._forms[1])
-        self._point = unknown.x.petsc_vec.duplicate()
+        self._point = self.unknown.x.petsc_vec.duplicate()
         self._assembled_for: float | None = None
+        self._cause: ScalespanError | None = None
+        self._reduced = self._matrix
+        if problem.slaved is not None:  # whose pattern is found from a matrix that has its own
+            petsc.assemble_matrix(self._matrix, self._forms[1])
+            self._matrix.assemble()
+            self._reduced = self._matrix.PtAP(problem.slaved.matrix)
+            self._reduced.setOption(PETSc.Mat.Option.KEEP_NONZERO_PATTERN, True)
         self._snes = self._create(space.mesh.comm, options)
 
     def fix(self, fixed: Indices) -> None:
         """Say which degrees of freedom (local, unrolled, ghosts included) keep the values that the unknown has."""
+        if self._problem.slaved is not None:  # in the reduced system they do not move by themselves
+            fixed = np.union1d(fixed, self._problem.slaved.dofs()).astype(np.int32)
         if not np.array_equal(fixed, self._fixed):
             self._fixed, self._rows, self._assembled_for = fixed, global_rows(self.unknown, fixed), None
 
@@ -60,15 +76,18 @@ class Step:
         Raises:
             NotConverged: Newton's method, or the linear solver, ended without an answer.
             EngineFailed: PETSc raised.
+            ScalespanError: what a law raised.
         """
         self._loads = loads
         if not self._linear or self._assembled_for != dt:
             self._assembled_for = None
-        self._dt = dt
+        self._dt, self._cause = dt, None
         self.unknown.x.petsc_vec.copy(self._point)
         try:
             self._snes.solve(None, self._point)
         except PETSc.Error as error:
+            if self._cause is not None:  # a law's, on its way through PETSc
+                raise self._cause from error
             raise EngineFailed(f"PETSc could not solve a step: {error}", where="dolfinx") from error
         reason = self._snes.getConvergedReason()
         if reason < 0 or self._snes.ksp.getConvergedReason() < 0:
@@ -83,16 +102,26 @@ class Step:
 
     def assemble(self) -> None:
         """Set `raw` to F(u; ·) − loads at the unknown as it stands."""
+        self._refresh(tangent=False)
         self.raw.x.array[:] = 0.0
         petsc.assemble_vector(self.raw.x.petsc_vec, self._forms[0])
         add_ghosts(self.raw)
         self.raw.x.array[:] -= self._loads
         self.raw.x.scatter_forward()
+        if self._problem.slaved is not None:
+            self._problem.slaved.gather(self.raw)
+
+    def _refresh(self, tangent: bool) -> None:
+        try:
+            self._problem.refresh(tangent)
+        except ScalespanError as error:
+            self._cause = error
+            raise
 
     def _create(self, comm: Any, options: Mapping[str, Any]) -> Any:
         snes = PETSc.SNES().create(comm)
         snes.setFunction(self._function, self.raw.x.petsc_vec.duplicate())
-        snes.setJacobian(self._jacobian, self._matrix)
+        snes.setJacobian(self._jacobian, self._reduced)
         given = _TIGHT | (dict(options) if options else _DIRECT)
         configure(snes, {"snes_type": "ksponly" if self._linear else "newtonls"} | given)
         return snes
@@ -100,6 +129,8 @@ class Step:
     def _take(self, point: Any) -> None:
         point.copy(self.unknown.x.petsc_vec)
         self.unknown.x.scatter_forward()
+        if self._problem.slaved is not None:
+            self._problem.slaved.fill(self.unknown)
 
     def _function(self, snes: Any, point: Any, value: Any) -> None:
         self._take(point)
@@ -111,9 +142,12 @@ class Step:
     def _jacobian(self, snes: Any, point: Any, matrix: Any, other: Any) -> None:
         if self._linear and self._assembled_for == self._dt:
             return
-        matrix.zeroEntries()
-        petsc.assemble_matrix(matrix, self._forms[1])
-        matrix.assemble()
+        self._refresh(tangent=True)
+        self._matrix.zeroEntries()
+        petsc.assemble_matrix(self._matrix, self._forms[1])
+        self._matrix.assemble()
+        if self._problem.slaved is not None:
+            self._matrix.PtAP(self._problem.slaved.matrix, matrix)
         # As large as the others, whatever the units: a 1 would spoil the condition number.
         size = matrix.getDiagonal().norm(PETSc.NormType.INFINITY)
         matrix.zeroRowsColumns(self._rows, size or 1.0)
@@ -121,8 +155,8 @@ class Step:
 
     def close(self) -> None:
         """Give PETSc's objects back."""
-        self._snes.destroy()
-        self._matrix.destroy()
+        for each in (self._snes, self._matrix, self._reduced):
+            each.destroy()
 
 
 def configure(solver: Any, options: Mapping[str, str | int | float | bool]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from ..interface import Array, EngineImport
 
 with EngineImport("dolfinx", install="conda install -c conda-forge fenics-dolfinx") as engine:
+    import petsc4py
+
+    # First of all: PETSc would take the signals, and abort this process when a partner has left its end of a pipe.
+    petsc4py.init(["scalespan", "-no_signal_handler"])
     import dolfinx
     from dolfinx import cpp
 
@@ -17,19 +20,6 @@ INSTALL = "conda install -c conda-forge fenics-dolfinx"
 def _one_kind_of_cell() -> bool:
     """Say whether a mesh has one coordinate element: from 0.11 on it has a list, one for each kind of cell."""
     return tuple(int(part) for part in version().split(".")[:2]) < (0, 11)
-
-
-def read_gmsh(file: Path, comm: Any, dimension: int) -> tuple[Any, Any]:
-    """Return the mesh of a .msh file and the tags of its facets (None without physical groups)."""
-    try:
-        from dolfinx.io import gmsh  # 0.10: a MeshData
-    except ImportError:
-        from dolfinx.io import gmshio  # 0.9: mesh, cell tags, facet tags
-
-        mesh, _, tags = gmshio.read_from_msh(file, comm, 0, gdim=dimension)
-        return mesh, tags
-    data = gmsh.read_from_msh(file, comm, 0, gdim=dimension)
-    return data.mesh, data.facet_tags
 
 
 def basix_element(space: Any) -> Any:

@@ -28,12 +28,13 @@ from .fields import FieldAdapter, Mesh, Port
 from .materials import Material, Response
 from .motion import AseMotion, Motion
 from .options import CaseFile, Options
-from .overlap import BesideAtoms, Extension, Overlap, read_sites
+from .overlap import JOINT, BesideAtoms, Extension, Overlap, node_frequency, read_sites
 from .registry import ADAPTERS, Entry, Registry, load_file
 from .solids import Solid, barycentric, shape_gradients
 
 __all__ = [
     "ADAPTERS",
+    "JOINT",
     "Adapter",
     "AdapterCalculator",
     "Array",
@@ -82,6 +83,7 @@ __all__ = [
     "barycentric",
     "load_file",
     "nearest",
+    "node_frequency",
     "pairs",
     "read_sites",
     "shape_gradients",

@@ -18,7 +18,7 @@ from .options import CaseFile, Options
 from .solids import Solid
 from .units import FEMTOSECOND
 
-_JOINT = 0.6  # Δt·ω above which a joint with atoms loses energy
+JOINT = 0.6  # Δt·ω above which a joint with atoms loses energy
 
 
 class Overlap(Options):
@@ -100,6 +100,25 @@ class Extension:
         return found
 
 
+def node_frequency(body: Solid, extension: Extension, displacement: Array) -> float:
+    """Return the highest frequency (1/ASE's time) of the nodes that move, about a ``displacement`` (n, d), Å."""
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    stiffness, shape = body.stiffness(displacement), (len(extension.others), body.nodes.shape[1])
+    held = body.held[extension.others]
+    weights = np.zeros((shape[0], 1))
+    weights[~held, 0] = 1.0 / np.sqrt(extension.masses[~held])
+
+    def apply(moved: Array) -> Array:
+        field = extension.fill(weights * moved.reshape(shape))
+        return (weights * extension.gather((stiffness @ field.ravel()).reshape(field.shape))).ravel()
+
+    operator = LinearOperator((shape[0] * shape[1],) * 2, matvec=apply, dtype=float)
+    start = np.random.default_rng(1).standard_normal(operator.shape[0])
+    largest = eigsh(operator, k=1, which="LA", v0=start, tol=1e-4, return_eigenvectors=False)[0]
+    return float(np.sqrt(max(float(largest), 0.0)))
+
+
 class BesideAtoms:
     """A body beside atoms of another participant: masses without theirs, and nodes that follow the others."""
 
@@ -121,40 +140,24 @@ class BesideAtoms:
         pull = np.where(self._fixed, 0.0, self._extension.gather(forces))
         return self._extension.fill(pull / self._extension.masses[:, None])
 
-    def frequency(self, displacement: Array) -> float:
-        """Return the highest frequency of the nodes that move, in units of 1/ASE's time."""
-        from scipy.sparse.linalg import LinearOperator, eigsh
-
-        stiffness, extension = self._body.stiffness(displacement), self._extension
-        shape = len(extension.others), self._body.nodes.shape[1]
-        weights = np.where(self._fixed, 0.0, 1.0 / np.sqrt(extension.masses[:, None]))
-
-        def apply(moved: Array) -> Array:
-            field = extension.fill(weights * moved.reshape(shape))
-            return (weights * extension.gather((stiffness @ field.ravel()).reshape(field.shape))).ravel()
-
-        operator = LinearOperator((shape[0] * shape[1],) * 2, matvec=apply, dtype=float)
-        start = np.random.default_rng(1).standard_normal(operator.shape[0])
-        return float(np.sqrt(eigsh(operator, k=1, which="LA", v0=start, tol=1e-4, return_eigenvectors=False)[0]))
-
     def audit(self, displacement: Array, timestep: float) -> Table:
         """Return who carries the mass, and what a step of ``timestep`` (ASE's time) is.
 
         Raises:
             CaseError: a step above Δt·ω = 0.6.
         """
-        frequency = self.frequency(displacement)
+        frequency = node_frequency(self._body, self._extension, displacement)
         product = timestep * frequency
-        if product > _JOINT and not self._overlap.beyond_limit:
+        if product > JOINT and not self._overlap.beyond_limit:
             raise CaseError(
-                f"beside atoms, Δt·ω must be at most {_JOINT}, and {timestep / FEMTOSECOND:.4g} fs make it {product:.3g}",
-                todo=f"take a timestep below {_JOINT / frequency / FEMTOSECOND:.3g} fs, or say beyond_limit = true",
+                f"beside atoms, Δt·ω must be at most {JOINT}, and is {product:.3g} at {timestep / FEMTOSECOND:.4g} fs",
+                todo=f"take a timestep below {JOINT / frequency / FEMTOSECOND:.3g} fs, or say beyond_limit = true",
             )
         whole = float(self._body.masses.sum())
         rows = (
             ("mass of the whole body", f"{whole:.8g} amu"),
             ("taken out for atoms", f"{whole - float(self.masses.sum()):.8g} amu"),
             ("nodes that follow the others", str(len(self._extension.slaved))),
-            (f"Δt·ω of the others, at most {_JOINT}", f"{product:.3g}"),
+            (f"Δt·ω of the others, at most {JOINT}", f"{product:.3g}"),
         )
         return Table("Atoms in the continuum: each mass counted once", ("what", "how much"), rows)

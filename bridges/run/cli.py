@@ -198,9 +198,7 @@ def _participant(case: Case | CoupledCase, name: str, restart: bool) -> int:
 
     if not isinstance(case, coupled.CoupledCase):
         raise CaseError("--participant is for a case with participants", where=str(case.folder), todo="leave it out")
-    if restart:
-        raise CaseError("one participant alone cannot go on", todo="restart them all: scalespan run CASE --restart")
-    return coupled.run_one(case, name)
+    return coupled.run_one(case, name, restart=restart)
 
 
 @app.command(epilog=_STATUS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from html import escape
-from math import ceil, isfinite, log10
+from math import ceil, floor, isfinite, log10
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -19,6 +19,7 @@ from .plots import CYCLE, plots
 from .record import read_summary
 
 _UNITS = {"angstrom": "Å", "degree": "°", "1/cm": "cm⁻¹", "1": "", "angstrom^3": "Å³", "bohr": "a₀", "hartree": "Eh"}
+_SMALL = 1e-4  # below it, the zeros would have to be counted
 _SPENT = {"model": "model", "start": "start of the motion", "output": "writing results"}
 _TASKS = {"single-point": "Single point", "minimise": "Minimisation", "coupled": "Coupled participants"}
 
@@ -195,6 +196,8 @@ def number(value: float, tolerance: float) -> str:
         text = f"{value:.2g}"
     elif abs(value) > 1e9:
         text = f"{value:.7g}"
+    elif abs(value) < _SMALL:
+        text = f"{value:.{max(0, ceil(-log10(tolerance)) + 2 + floor(log10(abs(value))))}e}"
     else:
         text = f"{value:.{min(12, max(0, ceil(-log10(tolerance)) + 2))}f}"
     return text.replace("-", "−")

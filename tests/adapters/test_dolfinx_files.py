@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -11,6 +14,10 @@ import pytest
 
 pytest.importorskip("dolfinx", reason="DOLFINx is not installed: conda install -c conda-forge fenics-dolfinx")
 
+from dolfinx import fem
+
+from scalespan.adapters.dolfinx.domain import Domain
+from scalespan.adapters.dolfinx.options import MeshOptions
 from scalespan.adapters.interface import CaseError
 
 from .dolfinx_problems import box, make, warm
@@ -18,25 +25,62 @@ from .dolfinx_problems import box, make, warm
 # ---- meshes ----
 
 
-def test_a_mesh_of_gmsh_has_its_boundaries_by_number(tmp_path: Path) -> None:
-    gmsh = pytest.importorskip("gmsh", reason="gmsh is not installed: pip install gmsh")
-    gmsh.initialize(interruptible=False)
-    gmsh.option.setNumber("General.Terminal", 0)
-    square = gmsh.model.occ.addRectangle(0, 0, 0, 1, 1)
-    gmsh.model.occ.synchronize()
-    for number, side in enumerate(gmsh.model.getEntities(1), start=7):
-        gmsh.model.addPhysicalGroup(1, [side[1]], number)  # 7 bottom, 8 right, 9 top, 10 left
-    gmsh.model.addPhysicalGroup(2, [square], 1)
-    gmsh.option.setNumber("Mesh.MeshSizeMax", 0.4)
-    gmsh.model.mesh.generate(2)
-    gmsh.write(str(tmp_path / "square.msh"))
-    gmsh.finalize()
-    mesh = {"file": str(tmp_path / "square.msh"), "dimension": 2, "boundaries": {"hot": 8, "cold": 10}}
-    ends = [{"boundary": "hot", "value": 3.0}, {"boundary": "cold", "value": 1.0}]
-    adapter = make(mesh=mesh, exact="1 + 2*x", heat={"capacity": 0, "fixed": ends}, places={"end": {"boundary": "hot"}})
+Gmsh = Callable[[Path, str, int], Path]
+
+# Physical groups 7 bottom, 8 right, 9 top, 10 left.
+SQUARE = "Rectangle(1) = {0, 0, 0, 1, 1};\nPhysical Surface(1) = {1};\n" + "".join(
+    f"Physical Curve({6 + side}) = {{{side}}};\n" for side in (1, 2, 3, 4)
+)
+BALL = "Sphere(1) = {0, 0, 0, 1};\nPhysical Volume(1) = {1};\nPhysical Surface(5) = {-1};\nMesh.MeshSizeMax = 0.5;\n"
+ENDS = [{"boundary": "hot", "value": 3.0}, {"boundary": "cold", "value": 1.0}]
+
+
+@pytest.mark.parametrize("form", ["", "Mesh.Binary = 1;", "Mesh.MshFileVersion = 2.2;", "Mesh.RecombineAll = 1;"])
+def test_a_mesh_of_gmsh_has_its_boundaries_by_number(gmsh: Gmsh, tmp_path: Path, form: str) -> None:
+    file = gmsh(tmp_path / "square.msh", SQUARE + "Mesh.MeshSizeMax = 0.4;\n" + form, 2)
+    mesh = {"file": str(file), "dimension": 2, "boundaries": {"hot": 8, "cold": 10}}
+    adapter = make(mesh=mesh, exact="1 + 2*x", heat={"capacity": 0, "fixed": ENDS}, places={"end": {"boundary": "hot"}})
     adapter.advance(1.0)
     assert adapter.observe()["error/1"] < 1e-13
     assert np.allclose(adapter.output("end.heat_flux"), -2.0, rtol=0, atol=1e-11)
+    assert "gmsh" not in sys.modules  # it is GPL
+
+
+@pytest.mark.parametrize(("order", "off"), [(1, 2e-1), (2, 5e-3)])
+def test_curved_cells_of_gmsh_are_curved(gmsh: Gmsh, tmp_path: Path, order: int, off: float) -> None:
+    """The ball's volume and surface; wrongly ordered nodes of a cell would turn it inside out."""
+    file = gmsh(tmp_path / "ball.msh", BALL + f"Mesh.ElementOrder = {order};", 3)
+    domain = Domain(MeshOptions(file=file, boundaries={"skin": 5}), degree=1)
+    volume = domain.integral(fem.form(fem.Constant(domain.mesh, 1.0) * domain.dx))
+    surface = domain.integral(fem.form(fem.Constant(domain.mesh, 1.0) * domain.ds("skin")))
+    assert volume == pytest.approx(4 * np.pi / 3, rel=off)
+    assert surface == pytest.approx(4 * np.pi, rel=off)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Mesh.ElementOrder = 3;", "no cells of degree 1 or 2"),
+        ("Mesh.SaveAll = 1;\nPoint(9) = {0.5, 0.5, 0};", "meshio cannot read it"),
+        ("Rectangle(2) = {2, 0, 0, 1, 1};\nRecombine Surface {2};\nPhysical Surface(2) = {2};", "of several kinds"),
+    ],
+)
+def test_a_mesh_that_cannot_be_read_is_refused(gmsh: Gmsh, tmp_path: Path, text: str, sentence: str) -> None:
+    file = gmsh(tmp_path / "square.msh", SQUARE + text, 2)
+    with pytest.raises(CaseError, match=sentence):
+        make(mesh={"file": str(file), "dimension": 2}, poisson={})
+
+
+def test_a_volume_does_not_fit_into_a_plane(gmsh: Gmsh, tmp_path: Path) -> None:
+    with pytest.raises(CaseError, match="tetrahedron cells in 2 dimensions"):
+        make(mesh={"file": str(gmsh(tmp_path / "ball.msh", BALL, 3)), "dimension": 2}, poisson={})
+
+
+def test_a_file_that_is_none_of_gmsh_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("meshio", reason="meshio is not installed: pip install meshio")
+    (tmp_path / "square.msh").write_text("$MeshFormat\n4.1 0 8\n$EndMeshFormat\nno more\n")
+    with pytest.raises(CaseError, match="meshio cannot read it"):
+        make(mesh={"file": str(tmp_path / "square.msh"), "dimension": 2}, poisson={})
 
 
 # ---- what is wrong ----
@@ -84,3 +128,21 @@ def test_frames_are_whole_on_disk_after_each_one(tmp_path: Path) -> None:
     adapter.frame(tmp_path, 0.2)  # a restart from there
     index = ElementTree.parse(tmp_path / "fields.pvd").getroot().iter("DataSet")
     assert [float(each.attrib["timestep"]) for each in index] == pytest.approx([0.1, 0.2])
+
+
+LEFT = """
+import os
+import scalespan.adapters.dolfinx
+there, here = os.pipe()
+os.close(there)
+try:
+    os.write(here, b"anybody?")
+except BrokenPipeError:
+    print("nobody")
+"""
+
+
+def test_a_pipe_without_a_reader_does_not_end_the_process() -> None:
+    """PETSc's own handlers abort on SIGPIPE: a coupling could not tell that its partner left."""
+    done = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "nobody\n"), done.stderr

@@ -135,24 +135,11 @@ def test_a_uniform_field_is_exact():
 
 
 @pytest.fixture(scope="module")
-def balls(tmp_path_factory):
+def balls(gmsh, tmp_path_factory):
     """Two meshes of a ball of 10 Å, with cells of 4 and 2 Å."""
-    gmsh = pytest.importorskip("gmsh", reason="gmsh is not installed: apt-get install python3-gmsh")
-    folder, found = tmp_path_factory.mktemp("balls"), []
-    gmsh.initialize()
-    gmsh.option.setNumber("General.Terminal", 0)
-    for size in (4.0, 2.0):
-        gmsh.model.add(f"ball{size}")
-        gmsh.model.occ.addSphere(0, 0, 0, 10.0)
-        gmsh.model.occ.synchronize()
-        gmsh.model.addPhysicalGroup(3, [1], 1)
-        gmsh.option.setNumber("Mesh.MeshSizeMin", size)
-        gmsh.option.setNumber("Mesh.MeshSizeMax", size)
-        gmsh.model.mesh.generate(3)
-        found.append(str(folder / f"ball-{size}.msh"))
-        gmsh.write(found[-1])
-    gmsh.finalize()
-    return found
+    folder = tmp_path_factory.mktemp("balls")
+    ball = "Sphere(1) = {0, 0, 0, 10};\nPhysical Volume(1) = {1};\nMesh.MeshSizeMin = %g;\nMesh.MeshSizeMax = %g;"
+    return [str(gmsh(folder / f"ball-{size}.msh", ball % (size, size), 3)) for size in (4.0, 2.0)]
 
 
 def test_a_sphere_against_its_image(balls):

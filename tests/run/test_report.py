@@ -202,6 +202,8 @@ def browse(page: Path, profile: Path, *flags: str) -> tuple[str, str]:
         (1234.56789, 0.0, "1234.568"),
         (1e30, 1e-3, "1e+30"),
         (math.nan, 0.1, "not finite"),
+        (1.1682553e-7, 2e-11, "1.168255e−07"),
+        (-1.0706e-7, 2e-6, "−1.1e−07"),
     ],
 )
 def test_a_number_shows_as_many_digits_as_count(value: float, tolerance: float, text: str) -> None:

@@ -26,7 +26,7 @@ from .look import Look
 from .order import Order
 from .participant import main
 from .processes import Guard, Program, end_all
-from .restart import last_common, same_case, time_at
+from .restart import last_common, rest_of, same_case, time_at
 from .rules import fit
 from .slot import Slot, peek, retold
 from .supervise import command, supervise
@@ -84,17 +84,26 @@ def run(case: CoupledCase, *, restart: bool, progress: Progress) -> Outcome:
         record.close()
 
 
-def run_one(case: CoupledCase, name: str) -> int:
+def run_one(case: CoupledCase, name: str, *, restart: bool) -> int:
     """Be one participant of a case, in this process and under the user's own mpirun; return the exit status.
 
+    With ``restart`` it goes on from the last window that all have kept. All must be started so: each finds that window
+    before it meets its partners, and none keeps another one before that.
+
     Raises:
-        CaseError: no such participant.
+        CaseError: no such participant, or nothing to go on from.
     """
     case.part(name)
     ranks = parallel.world()
     place = case.results / name
+    window = last_common(case) if restart else 0
+    task = restart and name == case.coupling.task and (place / "task").is_dir()
+    xml = place / XML if window else case.xml
     if ranks.rank == 0:
-        Record.fresh(place, same_case(case)).close()
+        if window:
+            write_whole(xml, rest_of(case.config, window, time_at(case, window)))
+        elif not task:
+            Record.fresh(place, same_case(case)).close()
         for earlier in ("end.json", "status.json"):
             (place / earlier).unlink(missing_ok=True)
         keep_log(place / "log.txt")
@@ -102,7 +111,9 @@ def run_one(case: CoupledCase, name: str) -> int:
     beside = case.folder / name  # where a foreign partner would start: the XML's exchange-directory leads from there
     beside.mkdir(exist_ok=True)
     os.chdir(beside)
-    order = Order(str(case.folder), name, case.kind, str(case.xml), str(place), str(case.folder))
+    order = Order(
+        str(case.folder), name, case.kind, str(xml), str(place), str(case.folder), window=window, restart=task
+    )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return main(order)
 

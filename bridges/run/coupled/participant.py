@@ -91,8 +91,7 @@ def couple(order: Order, ranks: parallel.World) -> Coupling:
 def _do_participant(case: CoupledCase, order: Order, ranks: parallel.World) -> None:
     bridge = _bridge(case, order)
     try:
-        if ranks.rank == 0:
-            _show(order, bridge)
+        _show(order, bridge, ranks)
         if order.only_look:
             return
         _wait(order)
@@ -101,14 +100,16 @@ def _do_participant(case: CoupledCase, order: Order, ranks: parallel.World) -> N
         bridge.close()
 
 
-def _show(order: Order, bridge: Bridge) -> None:
+def _show(order: Order, bridge: Bridge, ranks: parallel.World) -> None:
+    """Write down what the bridge shows; all ranks look, because an audit may need them all."""
     try:
         look = look_at(order.name, bridge, versions())
     except ScalespanError:
         raise
     except Exception as error:  # a bridge may be anybody's
         raise foreign(error, f"exchange of '{bridge.name}'", order) from error
-    look.write(order.place / "look.json")
+    if ranks.rank == 0:
+        look.write(order.place / "look.json")
 
 
 def _drive(case: CoupledCase, order: Order, ranks: parallel.World, bridge: Bridge) -> None:

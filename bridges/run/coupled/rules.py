@@ -28,6 +28,7 @@ def fit(case: CoupledCase, looks: Mapping[str, Look]) -> None:
             fit_one(case, name, look)
     for data, (name, unit), (other, theirs) in _sides(case.config, looks):
         _same_unit(data, (name, unit), (other, theirs))
+    _fit_cells(case.config, looks)
 
 
 def fit_one(case: CoupledCase, name: str, look: Look) -> None:
@@ -114,6 +115,23 @@ def _fit_components(config: Config, name: str, field: Field) -> None:
             f"'{field.name}' has {wanted} components in {XML} and {field.components} in {name}",
             todo=f'use <data:{kind} name="{field.name}" /> there, or correct the bridge',
         )
+
+
+def _fit_cells(config: Config, looks: Mapping[str, Look]) -> None:
+    """Raise where a linear-cell interpolation has no cells: preCICE would take nearest points instead."""
+    meshes = {mesh: (name, each) for name, look in looks.items() for mesh, each in look.meshes.items()}
+    for participant in config.participants:
+        for mapping in participant.mappings:
+            mesh = mapping.target if mapping.constraint == "conservative" else mapping.source
+            if mapping.kind != "linear-cell-interpolation" or mesh not in meshes:
+                continue
+            name, look = meshes[mesh]
+            kind = "triangles" if look.dimension == 2 else "tetrahedra"
+            if getattr(look, kind) == 0:
+                raise CaseError(
+                    f"{participant.name} interpolates in the cells of '{mesh}', and {name} gives it no {kind}",
+                    todo="let it give them (of dolfinx: connectivity = true), or take nearest-neighbor",
+                )
 
 
 def _sides(config: Config, looks: Mapping[str, Look]) -> Iterator[tuple[str, tuple[str, str], tuple[str, str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -35,6 +36,7 @@ GATE = ".gate"  # in the results, once the participants may meet
 _PAUSE = 0.02  # s between two looks at the participants
 _BUILDING = 10  # patience for the first participant to be built, in those for all others
 _GRACE = 1.0  # s that the others get to end, or to say why, once one has ended badly
+_TAIL = 8192  # bytes at the end of preCICE's file that are read: a window's passes
 _LONG_GRACE = 2.5  # s, while all that is known is that a partner has left
 _CLASSES: dict[int, type[ScalespanError]] = {1: ScalespanError, 2: CaseError, 3: EngineMissing, 4: EngineFailed}
 
@@ -228,17 +230,34 @@ def _follow(case: CoupledCase, members: list[_Member], progress: Progress, order
         window = int(first.where.get("window", done))
         if not meeting and window != shown:
             shown = window
-            progress.show(window if total else 0, *_line(case, first.where))
+            progress.show(window if total else 0, *_line(case, first))
     progress.show(total or 1, f"windows {total or first.where.get('window')}")
 
 
-def _line(case: CoupledCase, where: Mapping[str, Any]) -> list[str]:
+def _line(case: CoupledCase, first: _Member) -> list[str]:
+    where = first.where
     words = [f"window {where['window']}", f"t {where['time']:g} {case.coupling.time}"]
     if case.config.schemes[0].implicit:
         words.append(f"iterations {where['iterations']}")
-        if where.get("residual") is not None:
-            words.append(f"residual {where['residual']:.1e}")
+        residual = where.get("residual")
+        residual = _of_precice(case, first.place.parent) if residual is None else residual
+        if residual is not None:
+            words.append(f"residual {residual:.1e}")
     return words
+
+
+def _of_precice(case: CoupledCase, results: Path) -> float | None:
+    """Return the largest residual at the end of the last window, from the file that one participant's preCICE keeps."""
+    for name in (*case.parts, *case.foreign):
+        path = started_in(case, name, results) / f"precice-{name}-convergence.log"
+        with contextlib.suppress(OSError, ValueError), path.open("rb") as file:
+            head = file.readline().decode().split()
+            file.seek(max(file.tell(), path.stat().st_size - _TAIL))
+            rows = [dict(zip(head, line.split(), strict=False)) for line in file.read().decode().splitlines()]
+            begun = max(number for number, row in enumerate(rows) if row.get("Iteration") == "1")
+            ended = rows[:begun][-1:]
+            return max(float(value) for row in ended for column, value in row.items() if column.startswith("Res"))
+    return None
 
 
 def _pause(members: list[_Member], until: float, late: str) -> None:

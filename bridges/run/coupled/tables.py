@@ -28,7 +28,7 @@ def tables(case: CoupledCase, looks: Mapping[str, Look]) -> list[Table]:
     """
     audits = [replace(table, title=f"{name}: {table.title}") for name, look in looks.items() for table in look.audit]
     checker = [] if case.kind == "embedded" else [("preCICE's checker", line) for line in _precice_says(case)]
-    wary = [*_pairs(case), *_parallel(case), *coarse_kernels(case, looks), *_refused(case), *checker]
+    wary = [*_pairs(case), *_late(case), *_parallel(case), *coarse_kernels(case, looks), *_refused(case), *checker]
     note = "nothing" if not wary else "each is allowed, and each has its price"
     warnings = [Table("To be wary of", ("what", "why"), tuple(wary), note)] if wary else []
     return [_overview(case), _participants(case, looks), _exchanges(case, looks), *audits, *warnings]
@@ -118,6 +118,18 @@ def _pairs(case: CoupledCase) -> Iterator[tuple[str, str]]:
                         f"({loaded.constraint})",
                         "virtual work is kept only by one kind, consistent for the one and conservative for the other",
                     )
+
+
+def _late(case: CoupledCase) -> Iterator[tuple[str, str]]:
+    """Warn of displacements and forces that pass each other in a parallel-explicit scheme."""
+    for scheme in case.config.schemes:
+        names = {each.data.lower() for each in scheme.exchanges}
+        both = any("displacement" in name for name in names) and any("force" in name for name in names)
+        if both and scheme.kind == "parallel-explicit":
+            yield (
+                "displacements and forces by parallel-explicit",
+                "each side works with what the other had a window ago, and energy grows: take serial-explicit",
+            )
 
 
 def _parallel(case: CoupledCase) -> Iterator[tuple[str, str]]:

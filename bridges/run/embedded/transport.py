@@ -89,9 +89,10 @@ class Link:
         kind = {"f": b"f", "i": b"i", "u": b"b"}[data.dtype.kind]
         header = _HEADER.pack(kind, data.ndim, *data.shape, *[0] * (3 - data.ndim))
         try:
-            self._socket.sendall(header)
+            # An engine may have set what SIGPIPE does; a partner that ended is our error, whatever that is.
+            self._socket.sendall(header, socket.MSG_NOSIGNAL)
             if data.size:
-                self._socket.sendall(data.data.cast("B"))
+                self._socket.sendall(data.data.cast("B"), socket.MSG_NOSIGNAL)
         except OSError as error:
             raise self._ended() from error
 

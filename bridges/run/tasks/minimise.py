@@ -32,7 +32,8 @@ class Minimise(Task, Relax):
     frozen: tuple[int, ...] = ()  # atoms that do not move
 
     def check(self, model: ParticleAdapter, atoms: Atoms, output: Output) -> list[Table]:
-        """Raise AtomsError for a frozen atom that does not exist."""
+        """Raise AtomsError for a frozen atom that does not exist, NotOffered for an optimiser the model cannot have."""
+        self.check_model(model, "case.toml: task.optimiser")
         need_atoms(self.frozen, atoms, "case.toml: task.frozen")
         rows = (
             ("optimiser", self.optimiser),

@@ -14,11 +14,14 @@ from ase.constraints import FixAtoms
 from ase.io.jsonio import encode
 from ase.optimize import BFGS, FIRE, LBFGS, BFGSLineSearch
 from pydantic import Field
+from scipy.sparse.linalg import LinearOperator, splu
 
-from scalespan.adapters.interface import Array, EngineFailed, EngineMissing, NotOffered, Options, State
+from scalespan.adapters.interface import Array, EngineFailed, EngineMissing, NotOffered, Options, ParticleAdapter, State
 from scalespan.adapters.interface.units import BOHR, HARTREE, Force
 
-_ASE = {"bfgs": BFGS, "bfgs-line-search": BFGSLineSearch, "lbfgs": LBFGS, "fire": FIRE}
+_ASE = {"bfgs": BFGS, "bfgs-line-search": BFGSLineSearch, "lbfgs": LBFGS, "precon-lbfgs": LBFGS, "fire": FIRE}
+
+_BY_ENERGY = {"bfgs-line-search", "geometric"}
 
 # Hears of each geometry that has been computed, with the number of steps made and what the
 # optimiser remembers, to be called only where it is to be saved.
@@ -28,9 +31,18 @@ Heard = Callable[[int, Callable[[], State]], None]
 class Relax(Options):
     """How to find the nearest minimum."""
 
-    optimiser: Literal["bfgs", "bfgs-line-search", "lbfgs", "fire", "geometric"] = "lbfgs"
+    optimiser: Literal["bfgs", "bfgs-line-search", "lbfgs", "precon-lbfgs", "fire", "geometric"] = "lbfgs"
     fmax: Force  # the longest force on an atom that moves, at the end
     max_steps: int = Field(default=500, gt=0)
+
+    def check_model(self, model: ParticleAdapter, where: str) -> None:
+        """Raise NotOffered where the optimiser compares energies, and the forces are not their gradient."""
+        if not model.conservative and self.optimiser in _BY_ENERGY:
+            raise NotOffered(
+                f"the forces of {model.name} are no gradient of its energy, and {self.optimiser} compares energies",
+                where=where,
+                todo="choose an optimiser that goes by forces alone: lbfgs, bfgs or fire",
+            )
 
     def to_minimum(self, atoms: Atoms, heard: Heard, memory: State | None = None) -> bool:
         """Move ``atoms``, which carry a calculator and constraints, downhill; return whether `fmax` was reached.
@@ -43,6 +55,7 @@ class Relax(Options):
         Raises:
             EngineMissing: no geomeTRIC.
             EngineFailed: the optimiser gave up.
+            NotOffered: precon-lbfgs, and the model knows no stiffness.
         """
         if self.optimiser == "geometric":
             _geometric(self, atoms, heard)
@@ -59,6 +72,8 @@ def longest_force(atoms: Atoms) -> float:
 def _ase(relax: Relax, atoms: Atoms, heard: Heard, memory: State | None) -> None:
     done = int(memory["steps"]) if memory else 0
     optimiser = _remembering(relax, atoms, memory)
+    if relax.optimiser == "precon-lbfgs":
+        getattr(optimiser, "state", optimiser).H0 = _soft_first(atoms)  # its place depends on ASE's version
     kept: dict[str, Any] = {}
     optimiser.dump = lambda data: kept.update(data=data)  # ASE would write a file at each step
 
@@ -79,6 +94,22 @@ def _remembering(relax: Relax, atoms: Atoms, memory: State | None) -> Any:
         file = Path(folder) / "optimiser.json"
         file.write_bytes(memory["optimiser"].tobytes())
         return make(atoms, logfile=None, restart=file)
+
+
+def _soft_first(atoms: Atoms) -> LinearOperator:
+    """Return P⁻¹ of the model's stiffness, in place of the number with which L-BFGS begins.
+
+    ASE's PreconLBFGS would line-search by the energy, which cannot tell steps in its last digits.
+    """
+    free = np.setdiff1d(np.arange(len(atoms)), [i for each in atoms.constraints for i in each.get_indices()])
+    solver = splu(atoms.calc.adapter.preconditioner(atoms)[free][:, free].tocsc())
+
+    def solve(forces: Array) -> Array:
+        found = np.zeros((len(atoms), 3))
+        found[free] = solver.solve(forces.reshape(-1, 3)[free])
+        return found.ravel()
+
+    return LinearOperator((3 * len(atoms),) * 2, matvec=solve, dtype=np.float64)
 
 
 def _geometric(relax: Relax, atoms: Atoms, heard: Heard) -> None:

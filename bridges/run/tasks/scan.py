@@ -42,6 +42,8 @@ class Scan(Task):
     def check(self, model: ParticleAdapter, atoms: Atoms, output: Output) -> list[Table]:
         """Raise AtomsError for atoms that do not exist."""
         self.coordinate.check(atoms)
+        if self.relax is not None:
+            self.relax.check_model(model, "case.toml: task.relax.optimiser")
         need_atoms(self.frozen, atoms, "case.toml: task.frozen")
         need_atoms(self.force_on, atoms, "case.toml: task.force_on")
         numbers = self.coordinate.numbers

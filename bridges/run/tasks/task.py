@@ -70,7 +70,10 @@ class Task(Options):
             measure.check(name, atoms)
         if Quantity.FORCES not in model.offers:
             raise NotOffered(f"{model.name} gives no forces", where="case.toml: task", todo="use another model")
-        return []
+        if model.conservative:
+            return []
+        told = f"the forces of {model.name} are not the gradient of its energy: do not trust differences of it"
+        return [Table("Look at this", ("warning",), ((told,),))]
 
     def check_variants(self, variant: Variant) -> list[Table]:
         """Raise CaseError for what is wrong with other models that the task will build; most build none."""

@@ -23,6 +23,7 @@ from scalespan.bridges.run.loop import drive
 from scalespan.bridges.run.precice_config import Config, read_config
 
 from .pair import SIDES, Pair, by_embedded, embedded, made, together
+from .processes import run_all
 
 CASES = Path(__file__).parents[3] / "cases"
 
@@ -179,6 +180,29 @@ def test_a_killed_partner_is_an_error_at_once_and_leaves_nothing_behind(tmp_path
             partner.wait()
         assert errors[0][0] == "Right ended while Left waited for it; see the log of Right"
         assert errors[0][1] - killed < 1.0
+
+
+PIPE_KILLS = """
+import signal, socket
+from pathlib import Path
+import numpy as np
+from scalespan.adapters.interface import CouplingError
+from scalespan.bridges.run.embedded.transport import Link
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as PETSc and others set it for the whole process
+link = Link(Path("."), "Left", "Right")
+link._socket, other = socket.socketpair()
+other.close()
+try:
+    link.send(np.ones(3))
+except CouplingError as error:
+    print(error)
+"""
+
+
+def test_a_partner_that_left_is_an_error_whatever_an_engine_does_to_signals(tmp_path: Path) -> None:
+    ended = run_all(tmp_path, {"Left": ["-c", PIPE_KILLS]})["Left"]
+    assert ended.status == 0
+    assert "Right ended while Left waited for it" in ended.output
 
 
 def test_waiting_takes_no_processor_time(tmp_path: Path) -> None:

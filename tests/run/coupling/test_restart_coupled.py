@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from scalespan.adapters.interface import CaseError, ScalespanError
+from scalespan.adapters.interface import CaseError, EngineFailed, ScalespanError
+from scalespan.bridges.run.cli import main
 from scalespan.bridges.run.coupled import CoupledCase, read, run
 from scalespan.bridges.run.coupled.restart import last_common, rest_of
 from scalespan.bridges.run.precice_config import read_config
@@ -17,7 +22,9 @@ from scalespan.bridges.run.progress import Progress
 from scalespan.bridges.run.record import read_series
 
 from .faulty import faulty
+from .test_faults import RUN
 
+HALVES: dict[str, dict[str, Any]] = {"whole": {}, "parts": {"fault": "raise", "window": 22}}
 KINDS = ["embedded", pytest.param("precice", marks=pytest.mark.slow)]
 
 
@@ -67,6 +74,36 @@ def test_a_continued_run_gives_the_series_of_an_uninterrupted_one(
             np.testing.assert_allclose(two[column], one[column], rtol=0.0, atol=tolerance)
     summary = json.loads((parts / "results" / "summary.json").read_text(encoding="utf-8"))
     assert summary["status"] == "finished"
+
+
+def by_hand(case: Path, kind: str, *more: str) -> list[int]:
+    """Start each participant by itself; end the one that preCICE lets wait for ever. Return how they ended."""
+    hands = [
+        subprocess.Popen([*RUN, str(case), "--coupling", kind, "-p", name, *more], start_new_session=True)
+        for name in ("Right", "Left")
+    ]
+    first = hands[0].wait(timeout=60.0)
+    try:
+        return [first, hands[1].wait(timeout=5.0)]
+    except subprocess.TimeoutExpired:
+        os.killpg(hands[1].pid, signal.SIGKILL)
+        return [first, hands[1].wait()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_participants_started_by_hand_go_on_by_hand(tmp_path: Path, kind: str) -> None:
+    if kind == "precice":
+        pytest.importorskip("precice", reason="pyprecice is not installed: the embedded coupling is tested alone")
+    whole, parts = (faulty(tmp_path / name, "Right", **options) for name, options in HALVES.items())
+    go(whole, kind)
+    assert by_hand(parts, kind)[0] == EngineFailed.status
+    assert by_hand(parts, kind, "--restart") == [0, 0]
+    for side in ("Left", "Right"):
+        one, two = (read_series(case / "results" / side / "series.csv") for case in (whole, parts))
+        assert list(two["window"]) == list(range(1, 41))
+        column = "displacement/angstrom"
+        np.testing.assert_allclose(two[column], one[column], rtol=0.0, atol=1e-8)
+    assert main(["run", str(parts), "--coupling", kind, "-p", "Left", "--restart"]) == CaseError.status  # it is done
 
 
 def test_a_case_that_has_changed_is_not_continued(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -50,6 +51,20 @@ def test_one_command_runs_all_and_meets_the_references(tmp_path: Path, capfd: py
     assert "Left: displacement" in page
     assert "Coupling iterations" in page
     assert alive(case) == []
+
+
+@pytest.mark.parametrize("kind", ["embedded", "precice"])
+def test_the_line_of_progress_tells_the_residual_of_the_last_window(
+    tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if kind == "precice":
+        pytest.importorskip("precice", reason=NO_PRECICE)
+    case = faulty(tmp_path, fault="slow", call="accept")
+    run(coupled(case, kind), restart=False, progress=Progress(sys.stdout))
+    limits = [measure.limit for measure in coupled(case).config.schemes[0].measures]
+    told = re.findall(r"residual (\S+)", capfd.readouterr().out)
+    assert told
+    assert all(0.0 <= float(residual) < min(limits) for residual in told)
 
 
 def test_both_couplings_give_the_same_series(tmp_path: Path) -> None:
