@@ -3,11 +3,12 @@
 With F = 1 + Σ_I u_I ∇N_I, constant in each simplex T of volume v_T, the energy is E(u) = Σ_T v_T W(F), and
 the force on a node f_I = −Σ_T v_T P(F) ∇N_I; W and P = ∂W/∂F are asked of the part ``law``. Masses are lumped,
 M_I = Σ_T ρ v_T / (d + 1). In time, the staggered leapfrog (Störmer–Verlet; E. Hairer, C. Lubich, G. Wanner 2003,
-doi:10.1017/S0962492902000144, Eq. 1.5):
+doi:10.1017/S0962492902000144):
 
     v(n+½) = v(n−½) + Δt M⁻¹ (f(u_n) + f_ext(t_n)),    u(n+1) = u_n + Δt v(n+½)
 
-The first step starts with half a kick; where Δt changes, a kick is half of either step.
+The first step starts with half a kick; where Δt changes, a kick is half of either step. Beside atoms of another
+participant (``overlap``), M are the masses without theirs, and nodes in their region follow the others.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from itertools import permutations
 from typing import Literal, Self
 
 import numpy as np
+from ase import Atoms
 from pydantic import Field, model_validator
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial import Delaunay
 
 from .interface import (
     Array,
+    BesideAtoms,
     CaseError,
     CaseFile,
     FieldAdapter,
@@ -31,9 +34,11 @@ from .interface import (
     Material,
     Mesh,
     Options,
+    Overlap,
     Port,
     Solid,
     State,
+    Table,
     shape_gradients,
     under,
 )
@@ -57,6 +62,7 @@ class SimplexOptions(Options):
     )  # sides of the box, by their outermost nodes, that do not move; all: the whole surface
     strain: list[list[float]] | None = None  # F − 1 of the body at the beginning, kept where it is held; None: 0
     timestep: Time = Field(gt=0)  # the longest step; stable below 2/ω of the fastest element
+    overlap: Overlap | None = None  # with atoms that another participant moves; None: the body is whole
 
     @model_validator(mode="after")
     def _one_mesh(self) -> Self:
@@ -152,6 +158,10 @@ class SimplexSolid(Solid):
         """Return the law's."""
         return self.law.inner(deformation)
 
+    def lattice(self) -> Atoms | None:
+        """Return the law's."""
+        return self.law.lattice()
+
 
 class SimplexAdapter(FieldAdapter):
     """An elastic body whose nodes take forces and give displacements; lengths in Å, times in fs."""
@@ -169,7 +179,11 @@ class SimplexAdapter(FieldAdapter):
         self.dimension = nodes.shape[1]
         self.displacement = _affine(nodes, options.strain)
         self.body.hold(_held_nodes(nodes, cells, options.held), self.displacement)
+        self._beside = None if options.overlap is None else BesideAtoms(self.body, options.overlap)
+        if self._beside is not None:
+            self.displacement = self._beside.extended(self.displacement)
         self.velocity = np.zeros_like(nodes)  # Å per ASE's time, half a step before `displacement`
+        self.work = 0.0  # eV, of the loads since the start: Σ f(t_n)·(u(n+1) − u(n))
         self._last = 0.0  # the length of the last step, ASE's time
         self._given = np.zeros_like(nodes)
         self._load(np.zeros((0, self.dimension)), np.zeros((0, self.dimension)))
@@ -225,12 +239,14 @@ class SimplexAdapter(FieldAdapter):
         step = dt * FEMTOSECOND
         self.velocity += 0.5 * (self._last + step) * self._acceleration()
         self.displacement = self.displacement + step * self.velocity
+        self.work += step * float(((self._given + self._spread) * self.velocity).sum())
         self._last, self._answer = step, None
         self.law.advance(step)
 
     def save(self) -> State:
         """Return the motion, what partners gave, and the law's history."""
         motion = {"displacement": self.displacement, "velocity": self.velocity, "last": np.array(self._last)}
+        motion["work"] = np.array(self.work)
         given = {"given": self._given, "points": self._points, "loads": self._loads}
         return {key: value.copy() for key, value in (motion | given).items()} | {
             f"law/{key}": value for key, value in self.law.save().items()
@@ -240,15 +256,25 @@ class SimplexAdapter(FieldAdapter):
         """Return to a saved state."""
         motion: dict[str, Array] = {key: np.array(value) for key, value in state.items()}
         self.displacement, self.velocity, self._given = motion["displacement"], motion["velocity"], motion["given"]
-        self._last, self._answer = float(motion["last"]), None
+        self._last, self.work, self._answer = float(motion["last"]), float(motion["work"]), None
         self._load(motion["points"], motion["loads"])
         self.law.restore(under("law", state))
 
     def observe(self) -> Mapping[str, float]:
         """Return the energies; the kinetic one, ½ v(n−½)·M v(n+½), belongs to the time of the elastic one."""
         coming = self.velocity + self._last * self._acceleration()
-        kinetic = 0.5 * float((self.body.masses[:, None] * self.velocity * coming).sum())
-        return {"elastic/eV": self._energy_and_forces()[0], "kinetic/eV": kinetic}
+        masses = self.body.masses if self._beside is None else self._beside.masses
+        kinetic = 0.5 * float((masses[:, None] * self.velocity * coming).sum())
+        return {"elastic/eV": self._energy_and_forces()[0], "kinetic/eV": kinetic, "work/eV": self.work}
+
+    def audit(self) -> list[Table]:
+        """Return who carries the mass beside atoms, and what the law shows.
+
+        Raises:
+            CaseError: beside atoms, a step above Δt·ω = 0.6.
+        """
+        beside = [] if self._beside is None else [self._beside.audit(self.displacement, self._timestep * FEMTOSECOND)]
+        return [*beside, *self.law.audit()]
 
     def close(self) -> None:
         """Close the law."""
@@ -264,6 +290,8 @@ class SimplexAdapter(FieldAdapter):
 
     def _acceleration(self) -> Array:
         forces = self._energy_and_forces()[1] + self._given + self._spread
+        if self._beside is not None:
+            return self._beside.acceleration(forces)
         found: Array = np.where(self.body.held[:, None], 0.0, forces / self.body.masses[:, None])
         return found
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..interface import Array, CaseError, EngineImport, Indices, Table
+from ..interface import JOINT, Array, CaseError, EngineImport, Indices, Table
 from .domain import compiled
 from .nodes import add_ghosts
 from .problem import Problem
@@ -26,7 +26,6 @@ with EngineImport("dolfinx", install=INSTALL) as engine:
     from dolfinx.fem import petsc
     from petsc4py import PETSc
 
-HANDSHAKE = 0.6  # Δt·ω above which a joint with atoms loses energy noticeably
 _KRYLOV = 60  # steps of Lanczos's method: the highest frequency to four digits
 
 
@@ -102,23 +101,28 @@ class Leapfrog:
         return 0.5 * float(self.unknown.function_space.mesh.comm.allreduce(own))
 
     def check(self, dt: float) -> None:
-        """Raise if a step is too long to be stable."""
-        if dt * self.frequency() >= 2.0:
+        """Raise if a step is not stable, or beside atoms too long for the joint."""
+        product, beside = dt * self.frequency(), self._problem.slaved
+        if product >= 2.0:
             raise CaseError(
-                f"the leapfrog needs Δt·ω below 2, and a step of {dt:.4g} makes it {dt * self.frequency():.3g}",
+                f"the leapfrog needs Δt·ω below 2, and a step of {dt:.4g} makes it {product:.3g}",
                 todo=f"take a timestep below {2.0 / self.frequency():.3g}, or larger cells",
+            )
+        if product > JOINT and beside is not None and not beside.counted.overlap.beyond_limit:
+            raise CaseError(
+                f"beside atoms, Δt·ω must be at most {JOINT}, and is {product:.3g}",
+                todo=f"take a timestep below {JOINT / self.frequency():.3g}, or say beyond_limit = true",
             )
 
     def audit(self, dt: float) -> Table:
-        """Return how far a step is from what is stable."""
+        """Return how far a step is from what is too long, and raise if it is."""
         self.check(dt)
         rows = (
             ("highest frequency ω of the mesh", f"{self.frequency():.5g}"),
             ("Δt·ω, stable below 2", f"{dt * self.frequency():.3g}"),
-            (f"longest step for a handshake, Δt·ω = {HANDSHAKE}", f"{HANDSHAKE / self.frequency():.4g}"),
+            (f"longest step beside atoms, Δt·ω = {JOINT}", f"{JOINT / self.frequency():.4g}"),
         )
-        note = f"above {HANDSHAKE}, too long for a handshake" if dt * self.frequency() > HANDSHAKE else ""
-        return Table("The leapfrog's step", ("what", "how much"), rows, note=note)
+        return Table("The leapfrog's step", ("what", "how much"), rows)
 
     def frequency(self) -> float:
         """Return the highest frequency of M⁻¹K at the displacement as it stands when it is first asked for."""

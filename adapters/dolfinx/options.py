@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..interface import CaseFile, Options
+from ..interface import CaseFile, Options, Overlap
 
 Formula = str | float  # of x, y, z and t: "1 + x**2 + 3*y**2 + 1.2*t"
 Formulas = Formula | list[Formula]  # one for each component of a vector
@@ -90,13 +90,6 @@ class HeatOptions(Options):
     natural: list[Natural] = Field(default_factory=list)  # the heat flux that enters
 
 
-class Overlap(Options):
-    """Atoms that another participant moves inside of this continuum: their mass is taken out of the nodes'."""
-
-    sites: CaseFile  # reference positions (Å) and masses of those atoms' sites, in a format that ASE reads
-    slaved_below: float = Field(default=0.3, gt=0, lt=1)  # nodes that keep less of their mass follow the others
-
-
 class ElasticityOptions(Options):
     """ρ ∂²u/∂t² = ∇·P + f: linear elasticity, the neo-Hookean solid, or any law; plane strain in 2-D."""
 
@@ -107,7 +100,7 @@ class ElasticityOptions(Options):
     spectral_radius: float = Field(default=1.0, ge=0, le=1)  # generalised-α at infinite frequency; 1: no damping
     # newmark: the trapezoidal rule, β = 1/4, γ = 1/2; leapfrog: explicit, with lumped masses
     scheme: Literal["newmark", "generalised-alpha", "leapfrog"] = "newmark"
-    overlap: Overlap | None = None  # with atoms; in statics and with leapfrog
+    overlap: Overlap | None = None  # with atoms that another participant moves; in statics and with leapfrog
     source: Formulas = 0.0  # f, a force on the volume
     initial: Formulas = 0.0  # u at the beginning
     velocity: Formulas = 0.0  # ∂u/∂t at the beginning

@@ -11,17 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ase import Atoms
-from ase.io import read
 from scipy.sparse import coo_array, csr_array, vstack
 from scipy.sparse.linalg import splu
 
-from ..interface import Array, AtomsError, CaseError, EngineImport, Indices, Table
+from ..interface import Array, CaseError, EngineImport, Indices, Overlap, Table, read_sites
 from ..interface.units import convert
 from .domain import Domain, compiled
 from .flux import assembled
 from .nodes import Nodes, add_ghosts, blocked
-from .options import Fixed, Overlap, Place
+from .options import Fixed, Place
 from .probes import Probes
 from .versions import INSTALL
 
@@ -103,7 +101,7 @@ class Counted:
         """Units: of mass and length."""
         if domain.degree != 1:
             raise CaseError("a continuum that overlaps with atoms has elements of degree 1", todo="take degree = 1")
-        sites = read_sites(overlap)
+        self.overlap, sites = overlap, read_sites(overlap)
         every = slice(domain.comm.rank, None, domain.comm.size)
         points = convert(1.0, "angstrom", units[1]) * sites.positions[every, : domain.dimension]
         masses = convert(1.0, "dalton", units[0]) * sites.get_masses()[every, None]
@@ -119,22 +117,6 @@ class Counted:
     def take_out(self, masses: Any) -> None:
         """Take the atoms' masses out of each component of a vector function."""
         blocked(masses)[:] -= self.taken.x.array[:, None]
-
-
-def read_sites(overlap: Overlap) -> Atoms:
-    """Return the sites of the atoms.
-
-    Raises:
-        AtomsError: ASE cannot read them, or there are none.
-    """
-    try:
-        found = read(overlap.sites, parallel=False)
-    except Exception as error:  # ASE's readers raise anything
-        raise AtomsError(f"ASE cannot read the sites {overlap.sites}: {error}") from error
-    assert isinstance(found, Atoms), "one frame was asked for"
-    if not len(found):
-        raise AtomsError(f"{overlap.sites} holds no sites")
-    return found
 
 
 def _held(fixed: list[Fixed], domain: Domain) -> Array:

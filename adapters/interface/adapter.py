@@ -146,6 +146,14 @@ class ParticleAdapter(Adapter):
         """
         raise NotOffered(f"{self.name} knows no stiffness of its atoms", todo='use another optimiser, such as "lbfgs"')
 
+    def sweep(self, positions: Array) -> Array:
+        """Return the positions (n, 3) after one pass of a method that alternates; at equilibrium they stay.
+
+        Raises:
+            NotOffered: the adapter does not alternate.
+        """
+        raise NotOffered(f"{self.name} does not alternate between parts", todo='use another optimiser, such as "lbfgs"')
+
     def start(self, atoms: Atoms, motion: Motion) -> None:
         """Take a copy of ``atoms``, with their momenta, as the state that `advance` moves.
 

@@ -62,7 +62,7 @@ class Material(Adapter):
         given = np.asarray(deformation, dtype=np.float64)
         if given.ndim != 3 or given.shape[1:] != (d, d):
             raise CaseError(f"deformation gradients have the shape {given.shape}, and must have (n, {d}, {d})")
-        if not np.isfinite(given).all() or (len(given) and float(np.linalg.det(given).min()) <= 0.0):
+        if not np.isfinite(given).all() or (len(given) and float(_volumes(given).min()) <= 0.0):
             raise CaseError(f"{self.name} was given a deformation that turns the material inside out")
         answer = self._respond(given, tangent)
         if not (np.isfinite(answer.energy).all() and np.isfinite(answer.stress).all()):
@@ -107,3 +107,11 @@ class Material(Adapter):
     def audit(self) -> list[Table]:
         """Return what a person should see before running; raise what makes running wrong."""
         return []
+
+
+def _volumes(deformation: Array) -> Array:
+    """Return det F (n,); in space by the triple product, which is several times faster than LAPACK."""
+    if deformation.shape[1] != 3:
+        return np.asarray(np.linalg.det(deformation))
+    found: Array = np.einsum("ni,ni->n", deformation[:, 0], np.cross(deformation[:, 1], deformation[:, 2]))
+    return found

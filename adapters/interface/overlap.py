@@ -38,7 +38,7 @@ def read_sites(overlap: Overlap) -> Atoms:
     from ase.io import read  # it brings all formats: imported where used
 
     try:
-        found = read(overlap.sites)
+        found = read(overlap.sites, parallel=False)  # each of a continuum's ranks
     except Exception as error:  # ASE's readers raise anything
         raise AtomsError(f"ASE cannot read the sites {overlap.sites}: {error}") from error
     assert isinstance(found, Atoms), "one frame was asked for"

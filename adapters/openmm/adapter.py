@@ -39,6 +39,7 @@ from .model import Model, cutoff_of, nonbonded_of
 from .options import OpenMMOptions, OpenMMSettings
 from .restraints import add_restraints
 from .selection import select, take_apart
+from .weights import weigh
 
 with EngineImport("openmm", install="pip install 'scalespan[openmm]'") as engine:
     import openmm
@@ -159,6 +160,10 @@ class OpenMMAdapter(ForceField):
         found._periodic, found._cutoff = self._periodic, self._cutoff
         found.released = self.released + tuple(sorted(_held(self.model.system) - _held(system)))
         return found
+
+    def weighted(self, weights: Array) -> OpenMMAdapter:
+        """Return a force field whose custom forces hold the weights (n,) as their particles' parameter ``weight``."""
+        return OpenMMAdapter(self.settings, replace(self.model, system=weigh(self.model.system, weights)))
 
     def _region(self, region: Indices) -> Indices:
         found = np.unique(np.asarray(region, dtype=np.int64))

@@ -6,7 +6,7 @@ of the ball is right.
 
 The quadratic law is the expansion at F = 1, with the residual stress S₀ and the measured constants:
 
-$$W = W_0 + S_0 · e + \tfrac{1}{2} e · ℂ e$$
+$$W = W_0 + S_0 \cdot e + \tfrac{1}{2} e \cdot \mathbb{C} e$$
 """
 
 from __future__ import annotations

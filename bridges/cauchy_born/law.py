@@ -1,6 +1,7 @@
 r"""The Cauchy–Born law: a crystal's energy under a uniform F is the continuum's energy density.
 
-$$W(F) = \min_ξ \frac{E_{cell}(F, ξ)}{V_0}, \quad P = \frac{∂W}{∂F}, \quad \frac{∂P}{∂F}$$
+$$W(F) = \min_\xi \frac{E_{cell}(F, \xi)}{V_0}, \quad P = \frac{\partial W}{\partial F}, \quad
+\frac{\partial P}{\partial F}$$
 
 W depends on F through Green's strain alone, because the engine's energy does not change in a rotation; so the engine is
 asked at strains, and P = F S turns with F exactly. Sources: J. L. Ericksen, Math. Mech. Solids 13, 199 (2008),

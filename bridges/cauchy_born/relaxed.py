@@ -1,7 +1,8 @@
 r"""The law asked of the engine: inner displacements relaxed, and condensed out of the tangent.
 
-$$W(e) = \min_η W(e, η), \quad S = ∂_e W, \quad ℂ = W_{ee} - W_{eη} W_{ηη}^{-1} W_{ηe}, \quad
-\frac{dη}{de} = -W_{ηη}^{-1} W_{ηe}$$
+$$W(e) = \min_\eta W(e, \eta), \quad S = \partial_e W, \quad
+\mathbb{C} = W_{ee} - W_{e\eta} W_{\eta\eta}^{-1} W_{\eta e}, \quad
+\frac{d\eta}{de} = -W_{\eta\eta}^{-1} W_{\eta e}$$
 
 Source: M. Born and K. Huang, Dynamical Theory of Crystal Lattices (1954), §§ 11 and 23; E. B. Tadmor, G. S. Smith,
 N. Bernstein and E. Kaxiras, Phys. Rev. B 59, 235 (1999), doi:10.1103/PhysRevB.59.235.
@@ -22,7 +23,7 @@ _STEPS = 60  # of a relaxation
 _RESET = 12  # steps after which the second derivatives are computed anew
 _LARGEST = 0.2  # Å, of a step
 _DIGITS = 13  # strains that agree to so many decimals are one
-_KEPT = 200_000  # answers
+_KEPT = 50_000  # answers
 _SOFT = 1e-8  # of the stiffest inner displacement: softer ones are translations
 
 

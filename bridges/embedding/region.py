@@ -25,7 +25,7 @@ def find_region(options: RegionOptions, atoms: Atoms, topology: Topology) -> Ind
         EngineMissing: a selection without MDAnalysis.
     """
     if options.atoms is not None:
-        return _checked(options.atoms, len(topology))
+        return named_atoms(options.atoms, len(topology))
     if options.select is not None:
         return _selected(options.select, atoms, topology)
     # Whole residues: a radius that cuts through one would cut bonds at random.
@@ -33,7 +33,12 @@ def find_region(options: RegionOptions, atoms: Atoms, topology: Topology) -> Ind
     return _selected(near, atoms, topology)
 
 
-def _checked(indices: list[int], n: int) -> Indices:
+def named_atoms(indices: list[int], n: int) -> Indices:
+    """Return ``indices`` of ``n`` atoms, ascending.
+
+    Raises:
+        RegionError: none, one twice, one out of range.
+    """
     if not indices:
         raise RegionError("the region is empty", where="region.atoms", todo="name at least one atom")
     if out := [i for i in indices if not 0 <= i < n]:

@@ -2,8 +2,11 @@
 
 from .clocks import check_clocks, highest_frequency
 from .clusters import Clusters
+from .grading import graded_nodes
 from .handshake import Handshake
-from .options import AtomsRegion, CrystalRegion, HandshakeOptions
+from .layer import FineScale
+from .options import AtomsRegion, CrystalRegion, HandshakeOptions, Thermostat
+from .preconditioner import unit_springs
 from .sites import Sites, find_sites, free_atoms, write_sites
 from .slaved import SlavedSites
 
@@ -11,13 +14,17 @@ __all__ = [
     "AtomsRegion",
     "Clusters",
     "CrystalRegion",
+    "FineScale",
     "Handshake",
     "HandshakeOptions",
     "Sites",
     "SlavedSites",
+    "Thermostat",
     "check_clocks",
     "find_sites",
     "free_atoms",
+    "graded_nodes",
     "highest_frequency",
+    "unit_springs",
     "write_sites",
 ]

@@ -8,6 +8,8 @@ import numpy as np
 
 from scalespan.adapters.interface import Array, CaseError, Table
 
+from .clocks import clock_table
+
 if TYPE_CHECKING:
     from .handshake import Handshake
 
@@ -18,9 +20,10 @@ def audit_tables(handshake: Handshake) -> list[Table]:
     """Return the tables.
 
     Raises:
-        CaseError: a ghost force above the options' limit.
+        CaseError: a ghost force above the options' limit, or a continuum's step that is too long.
     """
-    return [_counts(handshake), _ghosts(handshake), _adjoint(handshake)]
+    clocks = [] if handshake.options.continuum_step is None else [clock_table(handshake)]
+    return [_counts(handshake), _ghosts(handshake), _adjoint(handshake), *clocks]
 
 
 def _counts(handshake: Handshake) -> Table:

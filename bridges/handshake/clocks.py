@@ -7,11 +7,15 @@ half that period: Δt ≤ π/ω (T. Schlick, M. Mandziuk, R. D. Skeel and K. Sri
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalespan.adapters.interface import Array, CaseError, Table
+from scalespan.adapters.interface import JOINT, Array, CaseError, Table, node_frequency
 from scalespan.adapters.interface.units import FEMTOSECOND
+
+if TYPE_CHECKING:
+    from .handshake import Handshake
 
 _SHIFT = 1e-4  # Å, of a finite difference of forces
 _TOLERANCE = 1e-3  # relative, of ω²
@@ -32,7 +36,8 @@ def highest_frequency(forces: Callable[[Array], Array], positions: Array, masses
     def apply(moved: Array) -> Array:
         way = (weights * moved.ravel()).reshape(-1, 3)
         size = _SHIFT / float(np.abs(way).max())
-        return weights * (forces(positions - size * way) - forces(positions + size * way)).ravel() / (2.0 * size)
+        pull = forces(positions - size * way) - forces(positions + size * way)
+        return np.asarray(weights * pull.ravel() / (2.0 * size))
 
     start = np.random.default_rng(1).standard_normal(positions.size)
     operator = LinearOperator((positions.size,) * 2, matvec=apply, dtype=float)
@@ -40,12 +45,39 @@ def highest_frequency(forces: Callable[[Array], Array], positions: Array, masses
     return float(np.sqrt(max(float(largest), 0.0)))
 
 
-def check_clocks(frequency: float, timestep: float, longer: float, what: str, beyond: bool) -> Table:
+def clock_table(handshake: Handshake) -> Table:
+    """Return how long the continuum's step may be.
+
+    Raises:
+        CaseError: it is too long, and the options do not allow that.
+    """
+    step, beyond = handshake.options.continuum_step, handshake.options.beyond_limit
+    assert step is not None, "asked where there is one"
+    start, free = handshake.initial_atoms(), handshake.free
+
+    def forces(places: Array) -> Array:
+        found: Array = np.asarray(handshake.fast(np.concatenate([places, start.positions[free:]])).forces)[:free]
+        return found
+
+    frequency = highest_frequency(forces, start.positions[:free], start.get_masses()[:free])
+    table = check_clocks(frequency, None, step, "the continuum's step", beyond)
+    displacement = handshake.displacement(start.positions)
+    product = step * node_frequency(handshake.solid, handshake.extension, displacement)
+    if product > JOINT and not beyond:
+        raise CaseError(
+            f"Δt·ω of the continuum is {product:.3g}, and beside atoms at most {JOINT}",
+            todo="take a shorter continuum_step or larger cells, or say beyond_limit = true",
+        )
+    row = (f"Δt·ω of the continuum, at most {JOINT}", f"{product:.3g}")
+    return Table(table.title, table.columns, (*table.rows, row))
+
+
+def check_clocks(frequency: float, timestep: float | None, longer: float, what: str, beyond: bool) -> Table:
     """Return how long the steps are beside their limits.
 
     Args:
         frequency: the atoms' highest, 1/ASE's time.
-        timestep: of the atoms, ASE's time.
+        timestep: of the atoms, ASE's time; None where it is not known.
         longer: the continuum's step or the window, ASE's time.
         what: its name.
         beyond: let it be above its limit.
@@ -54,7 +86,7 @@ def check_clocks(frequency: float, timestep: float, longer: float, what: str, be
         CaseError: a step above its limit.
     """
     longest = np.pi / frequency
-    if timestep * frequency >= 2.0:
+    if timestep is not None and timestep * frequency >= 2.0:
         raise CaseError(
             f"the atoms' timestep of {timestep / FEMTOSECOND:.4g} fs is above what velocity Verlet can do",
             todo=f"take one below {1.0 / frequency / FEMTOSECOND:.3g} fs",
@@ -65,9 +97,10 @@ def check_clocks(frequency: float, timestep: float, longer: float, what: str, be
             f"{longest / FEMTOSECOND:.4g} fs: energy would grow",
             todo="take a shorter one, or say beyond_limit = true",
         )
-    rows = (
+    rows = [
         ("half the atoms' shortest period", f"{longest / FEMTOSECOND:.4g} fs"),
         (what, f"{longer / FEMTOSECOND:.4g} fs"),
-        ("atoms' timestep", f"{timestep / FEMTOSECOND:.4g} fs, Δt·ω = {timestep * frequency:.3g}"),
-    )
-    return Table("Clocks", ("what", "how long"), rows)
+    ]
+    if timestep is not None:
+        rows.append(("atoms' timestep", f"{timestep / FEMTOSECOND:.4g} fs, Δt·ω = {timestep * frequency:.3g}"))
+    return Table("Clocks", ("what", "how long"), tuple(rows))

@@ -11,14 +11,14 @@ new displacement, and their force at the end of its step kicks it. With equal st
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase import Atoms, units
-from scipy.spatial import cKDTree
+from ase import Atoms
 
 from scalespan.adapters.interface import Array, AseMotion, CaseError, Motion, NotOffered, Results, State
+
+from .layer import Layer
 
 if TYPE_CHECKING:
     from .handshake import Handshake
@@ -116,60 +116,6 @@ class TwoClocks(AseMotion):
         self._slow = _restored(self._slow, state, "slow")
         if self._layer:
             self._layer.restore(state)
-
-
-class Layer:
-    """Langevin friction on the outermost free atoms, relative to the continuum: p ← m V + c (p − m V) + noise.
-
-    The friction rises linearly over the layer; c = exp(−γΔt), exact for the Ornstein–Uhlenbeck process
-    (doi:10.1093/amrx/abs010). At 0 K it takes away what the mesh cannot carry, and nothing that it can.
-    """
-
-    def __init__(self, handshake: Handshake, dt: float) -> None:
-        options = handshake.options.thermostat
-        assert options is not None
-        sites, free = handshake.sites, handshake.free
-        positions = handshake.initial_atoms().positions[:free]
-        depth, _ = cKDTree(sites.reference[sites.free :]).query(positions)
-        nearest = float(depth.min())
-        friction = options.friction * np.clip(1.0 - (depth - nearest) / options.width, 0.0, None)
-        self._on = np.flatnonzero(friction > 0.0)
-        self._decay = np.exp(-friction[self._on] * dt)[:, None]
-        self._noise = np.sqrt((1.0 - self._decay**2) * units.kB * options.temperature)
-        self._rng = np.random.default_rng(options.seed)
-        self._handshake, self._weights = handshake, _weights(handshake, positions[self._on])
-        self.heat = 0.0  # eV, taken in since the start
-
-    def act(self, momenta: Array, masses: Array) -> None:
-        """Change the momenta (n, 3) of the layer's atoms in place."""
-        d, on = self._handshake.sites.dimension, self._on
-        velocities = momenta / masses
-        stream = np.zeros((len(on), 3))
-        stream[:, :d] = self._weights @ velocities[self._handshake.free :, :d]
-        noise = np.zeros_like(stream)
-        noise[:, :d] = self._rng.standard_normal((len(on), d))
-        relative = momenta[on] - masses[on] * stream
-        new = masses[on] * stream + self._decay * relative + self._noise * np.sqrt(masses[on]) * noise
-        self.heat += float((0.5 * (new**2 - momenta[on] ** 2) / masses[on]).sum())
-        momenta[on] = new
-
-    def save(self) -> State:
-        """Return the random numbers and the heat."""
-        text = json.dumps(self._rng.bit_generator.state)
-        return {"layer/rng": np.frombuffer(text.encode(), np.uint8), "layer/heat": np.array(self.heat)}
-
-    def restore(self, state: State) -> None:
-        """Return to a saved state."""
-        self._rng.bit_generator.state = json.loads(state["layer/rng"].tobytes())
-        self.heat = float(state["layer/heat"])
-
-
-def _weights(handshake: Handshake, positions: Array) -> Array:
-    """Return the matrix (m, k) from the moving nodes' velocities to the continuum's at the layer's atoms."""
-    points = positions[:, : handshake.sites.dimension]
-    nodes = handshake.extension.gather(handshake.solid.interpolation(points).T.toarray())
-    weights: Array = nodes[handshake.moving_nodes].T
-    return weights
 
 
 def _forces(part: Results) -> Array:

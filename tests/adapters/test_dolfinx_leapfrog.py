@@ -168,12 +168,12 @@ def test_the_highest_frequency_is_the_matrices_own_and_longer_steps_are_refused(
         adapter.advance(2.1 / highest)
 
 
-@pytest.mark.parametrize(("by", "note"), [(0.5, ""), (0.7, "too long for a handshake")])
-def test_the_audit_says_what_a_handshake_can_take(by: float, note: str) -> None:
-    step = make(elasticity=LINEAR)._step
+def test_a_step_too_long_beside_atoms_is_refused_before_running(sites: Path) -> None:
+    step = joined(sites, scheme="leapfrog")._step
     assert isinstance(step, Leapfrog)
-    step.fix(np.zeros(0, dtype=np.int32))
-    assert step.audit(by / step.frequency()).note.endswith(note)
+    step.audit(0.55 / step.frequency())
+    with pytest.raises(CaseError, match=r"at most 0\.6"):
+        step.audit(0.65 / step.frequency())
 
 
 # ---- atoms of a partner in it ----

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from pathlib import Path
 
@@ -170,6 +171,12 @@ def test_an_error_says_where_what_and_what_to_do() -> None:
     assert str(error.at("case.toml")) == "case.toml: [model.high]: the key 'basis' is missing; add basis = …"
     assert type(error.at("case.toml")) is OptionError
     assert str(CaseError("plain")) == "plain"
+
+
+def test_an_error_reaches_other_ranks_whole() -> None:
+    error = OptionError("the key 'basis' is missing", where="[model.high]", todo="add basis = …")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy)) == (OptionError, str(error))
 
 
 def test_a_missing_engine_says_what_to_type_and_where() -> None:

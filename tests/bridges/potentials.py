@@ -149,7 +149,7 @@ _ZHOU = {
 class Zhou:
     """The functions of one element, and their slopes."""
 
-    cutoff = 9.0  # Å, where all is below 1e-10 eV: the published functions have none
+    cutoff = 7.5  # Å, where all is below 1e-8 eV: the published functions have none
 
     def __init__(self, symbol):
         (self.re, self.fe, self.rhoe, self.rhos, *decays), self.low, self.middle, self.high = _ZHOU[symbol]

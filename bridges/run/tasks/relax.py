@@ -23,6 +23,9 @@ _ASE = {"bfgs": BFGS, "bfgs-line-search": BFGSLineSearch, "lbfgs": LBFGS, "preco
 
 _BY_ENERGY = {"bfgs-line-search", "geometric"}
 
+_REMEMBERED = 12  # passes
+_SAME_DIRECTION = 1e-12  # relative: differences of residuals below it tell nothing
+
 # Hears of each geometry that has been computed, with the number of steps made and what the
 # optimiser remembers, to be called only where it is to be saved.
 Heard = Callable[[int, Callable[[], State]], None]
@@ -31,7 +34,9 @@ Heard = Callable[[int, Callable[[], State]], None]
 class Relax(Options):
     """How to find the nearest minimum."""
 
-    optimiser: Literal["bfgs", "bfgs-line-search", "lbfgs", "precon-lbfgs", "fire", "geometric"] = "lbfgs"
+    optimiser: Literal[
+        "bfgs", "bfgs-line-search", "lbfgs", "precon-lbfgs", "fire", "geometric", "sweeps", "anderson"
+    ] = "lbfgs"
     fmax: Force  # the longest force on an atom that moves, at the end
     max_steps: int = Field(default=500, gt=0)
 
@@ -55,10 +60,12 @@ class Relax(Options):
         Raises:
             EngineMissing: no geomeTRIC.
             EngineFailed: the optimiser gave up.
-            NotOffered: precon-lbfgs, and the model knows no stiffness.
+            NotOffered: precon-lbfgs, and the model knows no stiffness; sweeps or anderson, and it does not alternate.
         """
         if self.optimiser == "geometric":
             _geometric(self, atoms, heard)
+        elif self.optimiser in ("sweeps", "anderson"):
+            _sweep(self, atoms, heard, memory)
         else:
             _ase(self, atoms, heard, memory)
         return longest_force(atoms) <= self.fmax
@@ -94,6 +101,40 @@ def _remembering(relax: Relax, atoms: Atoms, memory: State | None) -> Any:
         file = Path(folder) / "optimiser.json"
         file.write_bytes(memory["optimiser"].tobytes())
         return make(atoms, logfile=None, restart=file)
+
+
+def _sweep(relax: Relax, atoms: Atoms, heard: Heard, memory: State | None) -> None:
+    """Let the model alternate between its parts, x ← g(x), which ``anderson`` accelerates.
+
+    D. G. Anderson, J. ACM 12, 547 (1965), doi:10.1145/321296.321305; in coupling, IQN-ILS: the residuals r = g(x) − x
+    of the last passes are combined to their least, x ← g − Σ γ_k Δg_k with min |r − Σ γ_k Δr_k|.
+    """
+    if atoms.constraints:
+        raise NotOffered("a model that alternates between parts moves all its atoms", todo="freeze none")
+    steps = int(memory["steps"]) if memory else 0
+    inputs = list(memory["inputs"]) if memory else []
+    outputs = list(memory["outputs"]) if memory else []
+
+    def save() -> State:
+        return {"steps": np.array(steps), "inputs": np.array(inputs), "outputs": np.array(outputs)}
+
+    while steps == 0 or (longest_force(atoms) > relax.fmax and steps < relax.max_steps):
+        if steps == 0:
+            heard(0, save)
+        inputs = [*inputs, atoms.get_positions()][-_REMEMBERED:]
+        outputs = [*outputs, atoms.calc.adapter.sweep(inputs[-1])][-_REMEMBERED:]
+        steps += 1
+        atoms.set_positions(_accelerated(inputs, outputs) if relax.optimiser == "anderson" else outputs[-1])
+        heard(steps, save)
+
+
+def _accelerated(inputs: list[Array], outputs: list[Array]) -> Array:
+    residuals = np.array(outputs).reshape(len(outputs), -1) - np.array(inputs).reshape(len(inputs), -1)
+    if len(outputs) == 1:
+        return outputs[-1]
+    weights, *_ = np.linalg.lstsq(np.diff(residuals, axis=0).T, residuals[-1], rcond=_SAME_DIRECTION)
+    found: Array = outputs[-1] - np.tensordot(weights, np.diff(np.array(outputs), axis=0), axes=1)
+    return found
 
 
 def _soft_first(atoms: Atoms) -> LinearOperator:

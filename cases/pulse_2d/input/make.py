@@ -14,7 +14,7 @@ from scalespan.bridges.interface import build
 
 HERE = Path(__file__).parent
 LAW = {"use": "cauchy_born", "crystal": {"symbol": "Ar", "structure": "triangular", "a": "3.78 angstrom"}}
-HEIGHT, WIDTH = 0.2, 7.5  # Å, of the pulse
+HEIGHT, WIDTH = 0.2, 9.5  # Å, of the pulse
 
 
 def main() -> None:

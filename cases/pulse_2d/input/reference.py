@@ -4,7 +4,7 @@
     python input/reference.py picture.svg # and draws the sequence
 
 In one process, the two clocks are stepped as the coupling does (``scheme = "staggered"``); nothing of the coupling is
-used. The whole sheet has the same boundary, atoms in place of nodes and one clock: the difference is the handshake's.
+used. The sheet has atoms in place of nodes and one clock: the difference is the handshake's.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from scalespan.bridges.handshake import AtomsRegion, CrystalRegion, find_sites
 from scalespan.bridges.interface import build
 
 CASE = Path(__file__).parents[1]
-WINDOW, STEP, END = 80.0, 20.0, 6400.0  # fs
-HALF = 90.0  # Å, of the sheet
-PICTURES = (0.0, 1600.0, 3200.0, 4800.0)  # fs
+WINDOW, STEP, END = 60.0, 20.0, 4800.0  # fs
+HALF = 65.0  # Å, of the sheet that is atoms throughout: what its edge sends back comes too late to be seen
+PICTURES = (0.0, 1200.0, 2400.0, 3600.0)  # fs
 
 
 def together():
@@ -100,7 +100,7 @@ def draw(model, frames: dict, file: Path) -> None:
         axis.tripcolor(*nodes.T, moved[:, 0], triangles=model.solid.cells, shading="gouraud", rasterized=True, **limit)
         axis.scatter(*sites[:, :2].T, c=atoms[:, 0] - sites[:, 0], s=3, edgecolors="0.3", linewidths=0.1, **limit)
         axis.set(title=f"{time / 1000.0:.1f} ps", aspect="equal", xticks=[-60, 0, 60], yticks=[])
-    figure.savefig(file, metadata={"Date": None}, dpi=100)
+    figure.savefig(file, metadata={"Date": None}, dpi=72)
 
 
 if __name__ == "__main__":

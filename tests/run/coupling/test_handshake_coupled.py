@@ -1,0 +1,114 @@
+"""A handshake as a case: DOLFINx and an ASE calculator, on ranks, restarted, and when one of them dies."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scalespan.adapters.interface import CaseError, CouplingError, State
+from scalespan.adapters.interface.units import FEMTOSECOND
+from scalespan.bridges.run.coupled import CoupledCase, read, run
+from scalespan.bridges.run.coupled.restart import kept, state_name
+from scalespan.bridges.run.progress import Progress
+
+from .faulty import alive, fell
+from .small_pulse import WINDOW, in_one_process, small_pulse
+from .test_faults import IN_TIME
+
+pytest.importorskip("dolfinx", reason="DOLFINx is not installed: conda install -c conda-forge fenics-dolfinx")
+
+
+def go(case: Path, kind: str, *, restart: bool = False) -> None:
+    if kind == "precice":
+        pytest.importorskip("precice", reason="pyprecice is not installed: the embedded coupling is tested alone")
+    found = read(case)
+    assert isinstance(found, CoupledCase)
+    run(found.coupled_with(kind), restart=restart, progress=Progress(None))
+
+
+def end_of(case: Path, windows: int) -> State:
+    """Return the atoms' last state."""
+    return kept(case / "results" / "Atoms" / state_name(windows, 0))[1]
+
+
+def largest_error(case: Path, windows: int) -> float:
+    """Return the largest distance (Å) of an atom, or of a site that follows the mesh, from the one process's."""
+    end, model = end_of(case, windows), in_one_process(case)
+    model.advance(windows * WINDOW * FEMTOSECOND)
+    positions = model.atoms.positions
+    moved = model.slaved.interpolation @ model.displacement(positions)
+    assert np.abs(moved).max() > 1e-3
+    atoms = np.abs(positions[: model.free] - end["positions"]).max()
+    return float(max(atoms, np.abs(moved - end["moved"]).max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ranks", "steps", "kind"), [(1, 5, "embedded"), (2, 1, "embedded"), (2, 1, "precice")])
+def test_dolfinx_and_ase_give_the_numbers_of_one_process(tmp_path: Path, ranks: int, steps: int, kind: str) -> None:
+    """Over 200 windows the errors are 2e-14 as well, on one rank and two; they take a minute each."""
+    case = small_pulse(tmp_path, windows=20, steps=steps, ranks=ranks, keep=20)
+    go(case, kind)
+    assert largest_error(case, 20) < 1e-10
+
+
+@pytest.mark.slow
+def test_a_restart_from_disk_continues_the_trajectory(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    whole, parts = (small_pulse(tmp_path / name, windows=8, keep=2) for name in ("whole", "parts"))
+    go(whole, "embedded")
+    xml = parts / "precice-config.xml"
+    text = xml.read_text(encoding="utf-8")
+    end = f'max-time value="{8 * WINDOW:g}"'
+    assert end in text
+    xml.write_text(text.replace(end, f'max-time value="{5 * WINDOW:g}"'), encoding="utf-8")
+    go(parts, "embedded")
+    xml.write_text(text, encoding="utf-8")
+    go(parts, "embedded", restart=True)
+    for key, value in end_of(whole, 8).items():
+        assert end_of(parts, 8)[key] == pytest.approx(value, abs=1e-12)
+
+
+DYING = """
+import os, signal, time
+from pathlib import Path
+from scalespan.bridges.handshake_atoms import HandshakeAtoms
+
+class Dying(HandshakeAtoms):
+    name = "dying"
+    windows = 0
+
+    def advance(self, dt):
+        self.windows += 1
+        if self.windows == 4:
+            Path(__file__).with_name("fell").write_text(repr(time.time()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().advance(dt)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_participant_of_atoms_ends_the_continuum(tmp_path: Path) -> None:
+    case = small_pulse(tmp_path, windows=2000)
+    (case / "dying.py").write_text(DYING, encoding="utf-8")
+    text = (case / "case.toml").read_text(encoding="utf-8")
+    (case / "case.toml").write_text(text.replace("handshake_atoms", "dying"), encoding="utf-8")
+    with pytest.raises(CouplingError, match="Atoms was ended by the signal SIGKILL"):
+        go(case, "embedded")
+    ended, cause = time.time(), fell(case)
+    assert alive(case) == []
+    assert cause is not None
+    assert ended - cause < IN_TIME
+
+
+def test_missing_triangles_are_refused(tmp_path: Path) -> None:
+    case = small_pulse(tmp_path)
+    text = (case / "case.toml").read_text(encoding="utf-8")
+    assert "connectivity = true" in text
+    (case / "case.toml").write_text(text.replace("connectivity = true", "connectivity = false"), encoding="utf-8")
+    with pytest.raises(CaseError, match="gives it no triangles"):
+        go(case, "embedded")
+    assert alive(case) == []
