@@ -57,9 +57,7 @@ class SimplexOptions(Options):
     high: list[Length] | None = None  # the opposite corner
     spacing: Length | None = Field(default=None, gt=0)  # of the box's nodes: each side is cut into the nearest number
     file: CaseFile | None = None  # nodes, in place of a box: a point (Å) a line, joined by Delaunay's simplices
-    held: tuple[Side, ...] = (
-        "all",
-    )  # sides of the box, by their outermost nodes, that do not move; all: the whole surface
+    held: tuple[Side, ...] = ("all",)  # sides whose outermost nodes do not move; all: the whole surface
     strain: list[list[float]] | None = None  # F − 1 of the body at the beginning, kept where it is held; None: 0
     timestep: Time = Field(gt=0)  # the longest step; stable below 2/ω of the fastest element
     overlap: Overlap | None = None  # with atoms that another participant moves; None: the body is whole

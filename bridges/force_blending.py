@@ -51,8 +51,11 @@ class ForceBlending(Handshake):
         sites = self.sites
         tree = cKDTree(sites.points[: sites.free])
         gap = float(tree.query(sites.points[sites.free :])[0].min())  # from the last atoms to the first pads
-        self.blending = _rise((tree.query(self.solid.nodes)[0] - gap) / options.layer)  # (nodes,) β
-        self.atoms_part = 1.0 - _rise((tree.query(sites.points)[0] - gap) / options.layer)  # (sites,) 1 − β
+        if options.layer <= gap:
+            raise OptionError(f"the blending layer holds no site: the first is at {gap:.4g} Å", todo="widen the layer")
+        width = options.layer - gap
+        self.blending = _rise((tree.query(self.solid.nodes)[0] - gap) / width)  # (nodes,) β
+        self.atoms_part = 1.0 - _rise((tree.query(sites.points)[0] - gap) / width)  # (sites,) 1 − β
         self.atoms_part[: sites.free] = 0.0  # these have their own forces
 
     def fast(self, positions: Array) -> Results:
@@ -74,7 +77,7 @@ class ForceBlending(Handshake):
         return Results(energy=elastic - energy, forces=forces, components=components)
 
     def uniform_forces(self, deformation: Array) -> Array:
-        """Return the forces (sites in the region + nodes, dimension), eV/Å, on the perfect crystal under a uniform F."""
+        """Return the forces (sites in the region + nodes, dimension), eV/Å, that a uniform F makes: ghosts."""
         d, free = self.sites.dimension, self.sites.free
         field = self.solid.nodes @ (deformation - np.eye(d)).T
         _, on_sites = self.clusters.perfect(self.slaved.places(field))

@@ -201,9 +201,9 @@ class HandshakeAtoms(Bridge):
 
     def restore(self, state: State) -> None:
         """Return to a saved state."""
-        self._atoms.positions = state["positions"].copy()
-        self._momenta, self._moved = state["momenta"].copy(), state["moved"].copy()
-        self._forces, self._force = state["forces"].copy(), state["force"].copy()
+        self._atoms.positions = np.array(state["positions"])
+        self._momenta, self._moved = np.array(state["momenta"]), np.array(state["moved"])
+        self._forces, self._force = np.array(state["forces"]), np.array(state["force"])
         self._energy, self._twice, self.work = (float(each) for each in state["energies"])
 
     def audit(self) -> list[Table]:

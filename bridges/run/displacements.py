@@ -39,12 +39,14 @@ def displacement_plots(results: Path) -> list[Plot]:
 def _fields(results: Path, reference: Array) -> tuple[Array, Array]:
     """Return times (f,) fs, or numbers of steps, and displacements (f, n, 3) Å of some frames and the last."""
     file = results / "trajectory.extxyz"
-    frames = list(iread(file)) if file.exists() else []
+    frames: list[Atoms] = list(iread(file)) if file.exists() else []
     final = results / "final.extxyz"
     if not frames and final.exists():
-        frames = [read(final)]
+        last = read(final)
+        assert isinstance(last, Atoms), "one frame"
+        frames = [last]
     keep = frames[:: max(1, len(frames) // _FRAMES)]
-    times = [float(each.info.get("time_fs", each.info.get("step", 0))) for each in keep]
+    times = [float(each.info["time_fs" if "time_fs" in each.info else "step"]) for each in keep]
     return np.array(times), np.array([each.positions - reference for each in keep])
 
 

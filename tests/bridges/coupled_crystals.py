@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.io import write
+from ase.io import read, write
 
 from scalespan.adapters.interface import Array, Motion
 from scalespan.adapters.simplex import SimplexAdapter, SimplexOptions
@@ -21,10 +21,11 @@ from scalespan.bridges.run.embedded import Embedded
 from scalespan.bridges.run.loop import drive
 from scalespan.bridges.run.precice_config import read_config
 
-from .crystals import LennardJones, PairEngine, PairLaw, ball, box, fs, spacing, triangle
+from .crystals import LennardJones, PairEngine, PairLaw, ball, box, fcc, fs, spacing, triangle
 
 LJ = LennardJones()
 STEP = 0.005  # ASE's time
+CRYSTALS, RADII, SIZES = {2: triangle, 3: fcc}, {2: 4.1, 3: 2.0}, {2: 12.0, 3: 7.0}  # by dimension; Å
 CONTINUUM = {
     "reads": [{"data": "Force", "mesh": "Continuum-Mesh", "input": "volume.force", "unit": "eV/angstrom"}],
     "writes": [{"data": "Displacement", "mesh": "Continuum-Mesh", "output": "volume.displacement", "unit": "angstrom"}],
@@ -72,21 +73,23 @@ def xml(window: float, windows: int, *, scheme: str = "serial-explicit", first: 
     return found
 
 
-def region(radius: float = 4.1, pad: float | None = None) -> dict:
-    """Return the table of a disc of atoms, whose files `write_files` writes."""
+def region(dimension: int = 2) -> dict:
+    """Return the table of a disc or a ball of atoms, whose files `write_files` writes."""
     return {
         "crystal": "crystal.traj",
-        "region": ball(radius, 2),
-        "pad": f"{pad or LJ.cutoff + 0.3} angstrom",
+        "region": ball(RADII[dimension], dimension),
+        "pad": f"{LJ.cutoff + 0.3} angstrom",
         "atoms_file": "atoms.traj",
     }
 
 
 def write_files(folder: Path, table: dict) -> None:
-    """Write a triangular crystal, the sites of its region, and its atoms with a vacancy and a pulse."""
-    write(folder / "crystal.traj", triangle(spacing(LJ, triangle)))
+    """Write the crystal, the sites of its region, and its atoms with a vacancy and a pulse."""
+    dimension = len(table["region"]["centre"])
+    make = CRYSTALS[dimension]
+    write(folder / "crystal.traj", make(spacing(LJ, make)))
     holed = {key: value for key, value in table.items() if key != "atoms_file"}
-    found = CrystalRegion.read(holed | {"vacancies": [["1.2 angstrom", "0.9 angstrom"]]}, folder=folder)
+    found = CrystalRegion.read(holed | {"vacancies": [["1.0 angstrom"] * dimension]}, folder=folder)
     write_sites(found, folder / "sites.traj")
     atoms: Atoms = free_atoms(found, find_sites(found))
     shape = np.exp(-0.5 * (atoms.positions / 2.0) ** 2).prod(axis=1)
@@ -94,10 +97,11 @@ def write_files(folder: Path, table: dict) -> None:
     write(folder / "atoms.traj", atoms)
 
 
-def body(folder: Path, window: float, size: float = 12.0, coarse: float = 1.9, **options: object) -> SimplexAdapter:
+def body(folder: Path, window: float, coarse: float = 1.9, **options: object) -> SimplexAdapter:
     """Return a body whose mesh does not match the lattice."""
-    table = {"timestep": fs(window)} | box(np.full(2, size), coarse) | options
-    crystal = triangle(spacing(LJ, triangle))
+    crystal = read(folder / "crystal.traj")
+    dimension = int(crystal.pbc.sum())
+    table = {"timestep": fs(window)} | box(np.full(dimension, SIZES[dimension]), coarse) | options
     return SimplexAdapter(SimplexOptions.read(table, folder=folder), law=PairLaw(LJ, crystal))
 
 
@@ -170,11 +174,11 @@ def _kept(bridge, take) -> list[Array]:
     return found
 
 
-def by_precice(folder: Path, every: int, text: str) -> dict[str, Array]:
+def by_precice(folder: Path, every: int, text: str, dimension: int = 2) -> dict[str, Array]:
     """Return what `recorded` keeps, from two processes tied by preCICE."""
     (folder / "precice-config.xml").write_text(text)
     tests = Path(__file__).parents[1]
-    command = [sys.executable, "-m", "bridges.coupled_crystals", str(folder), str(every)]
+    command = [sys.executable, "-m", "bridges.coupled_crystals", str(folder), str(every), str(dimension)]
     started = [subprocess.Popen([*command, name], cwd=tests, start_new_session=True) for name in ("Continuum", "Atoms")]
     try:
         statuses = [each.wait(120.0) for each in started]
@@ -186,13 +190,13 @@ def by_precice(folder: Path, every: int, text: str) -> dict[str, Array]:
     return {name: np.load(folder / f"{name}.npy") for name in ("Continuum", "Atoms")}
 
 
-def main(place: str, every: str, name: str) -> None:
+def main(place: str, every: str, dimension: str, name: str) -> None:
     """Be one of two participants."""
     from scalespan.bridges.run.precice import Precice
 
     folder = Path(place)
     os.chdir(folder)
-    bridges = apart(folder, region(), int(every))
+    bridges = apart(folder, region(int(dimension)), int(every))
     kept = recorded(bridges)[name]
     drive(bridges[name], Precice(folder / "precice-config.xml", name))
     np.save(f"{name}.npy", np.array(kept))

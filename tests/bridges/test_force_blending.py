@@ -78,7 +78,7 @@ def test_a_vacancy_relaxes_as_in_the_handshake(tmp_path: Path) -> None:
         atoms.calc, begin = model.as_calculator(), atoms.positions.copy()
         assert Relax(optimiser="precon-lbfgs", fmax="1e-7 eV/angstrom", max_steps=80).to_minimum(atoms, lambda *_: None)
         moved.append((atoms.positions - begin)[: model.free])
-    assert np.linalg.norm(moved[0] - moved[1]) < 0.05 * np.linalg.norm(moved[1])
+    assert np.linalg.norm(moved[0] - moved[1]) < 0.1 * np.linalg.norm(moved[1])
 
 
 def test_motion_is_refused(tmp_path: Path) -> None:

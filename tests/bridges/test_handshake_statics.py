@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from scipy.sparse import coo_array
 from scipy.spatial import cKDTree
 
@@ -14,7 +15,20 @@ from scalespan.adapters.interface import CaseError, NotOffered, Results
 from scalespan.bridges.handshake import graded_nodes
 from scalespan.bridges.run.tasks.relax import Relax
 
-from .crystals import LennardJones, NoOptions, PairEngine, ball, box, fcc, handshake, lengths, spacing, triangle
+from .crystals import (
+    WANTED,
+    LennardJones,
+    NoOptions,
+    PairEngine,
+    PairLaw,
+    ball,
+    box,
+    fcc,
+    handshake,
+    lengths,
+    spacing,
+    triangle,
+)
 
 LJ = LennardJones()
 STRAIN = np.array([[1.0, 0.02], [0.0, 1.02]])
@@ -131,7 +145,30 @@ def test_the_error_falls_as_theory_says(tmp_path: Path, defect: str) -> None:
     assert rate(coupled) < -0.85
 
 
-@pytest.mark.parametrize(("make", "size", "radius"), [(triangle, 20.0, 6.0), (fcc, 6.2, 2.6)])
+@pytest.mark.slow
+def test_the_formation_energy_of_a_vacancy_in_space(tmp_path: Path) -> None:
+    """E_f = E(vacancy) − E(perfect) + e₀, in the same clamped body of atoms."""
+    a, cells = float(spacing(LJ, fcc)), 4
+    site = float(PairLaw(LJ, fcc(a)).respond(np.eye(3)[None]).energy[0]) * a**3 / 4.0
+    steps = np.stack([each.ravel() for each in np.meshgrid(*[np.arange(-12, 13)] * 3)], axis=1)
+    places = steps[steps.sum(axis=1) % 2 == 0] * a / 2.0
+    places = places[np.abs(places).max(axis=1) < cells * a + 2.6]
+    perfect = PairEngine(LJ).compute(Atoms(numbers=np.zeros(len(places)), positions=places), WANTED).energy
+    places = places[np.linalg.norm(places, axis=1) > 0.1]
+    free = np.flatnonzero(np.abs(places).max(axis=1) < (cells - 1e-6) * a)
+    whole = Atoms(numbers=np.zeros(len(free)), positions=places[free])
+    reference = minimum(Clamped(places, free), whole)[0].get_potential_energy() - perfect + site
+
+    np.savetxt(tmp_path / "nodes.txt", graded_nodes(bulk("Ar", "fcc", a=a, cubic=True), a, cells))
+    energies = []
+    for vacancies in ([], [lengths([0.0, 0.0, 0.0])]):
+        model = handshake(tmp_path, fcc(a), LJ, {"file": "nodes.txt"}, region=ball(1.7, 3), vacancies=vacancies)
+        energies.append(minimum(model, model.initial_atoms())[0].get_potential_energy())
+    assert len(model.initial_atoms()) < 0.1 * len(free)
+    assert energies[1] - energies[0] + site == pytest.approx(reference, rel=2e-3)
+
+
+@pytest.mark.parametrize(("make", "size", "radius"), [(triangle, 20.0, 6.0), (fcc, 6.2, 2.3)])
 def test_the_minimum_takes_tens_of_steps(tmp_path: Path, make, size: float, radius: float) -> None:
     """Without a stiffness, SciPy's L-BFGS takes 100 to 300 in the same bodies."""
     d = 2 if make is triangle else 3
