@@ -1,6 +1,6 @@
 """Force-blended coupling of atoms and a continuum (BQCF): each force is right where it is used, and there is no energy.
 
-H. Li, M. Luskin, C. Ortner and A. Shapeev 2014, doi:10.1016/j.cma.2013.09.007: with a blending β that rises from 0 on
+X. Li, M. Luskin, C. Ortner and A. Shapeev 2013, arXiv:1304.1368: with a blending β that rises from 0 on
 the atoms to 1 beyond a layer of sites around them,
 
     ⟨F(u), v⟩ = ⟨F_at(u), (1 − β) v⟩ + ⟨F_FE(u), I(β v)⟩
@@ -34,7 +34,7 @@ class ForceBlending(Handshake):
     """Forces of atoms and of a continuum, blended in a layer: for statics."""
 
     name = "force_blending"
-    Options = ForceBlendingOptions
+    Options = ForceBlendingOptions  # type: ignore[assignment]  # mypy takes the base's for a name of one type
 
     def __init__(
         self,

@@ -36,7 +36,14 @@ from scalespan.bridges.run.tasks import Task
 
 ROOT = Path(__file__).resolve().parents[1]
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", Any: "any"}
-_SHOWN = {"length": "angstrom", "energy": "hartree", "force": "eV/angstrom", "time": "fs", "frequency": "1/ps"}
+_SHOWN = {
+    "length": "angstrom",
+    "energy": "hartree",
+    "force": "eV/angstrom",
+    "time": "fs",
+    "frequency": "1/ps",
+    "temperature": "K",
+}
 
 
 def quantities() -> dict[Any, str]:

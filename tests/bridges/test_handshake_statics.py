@@ -179,6 +179,23 @@ def test_the_minimum_takes_tens_of_steps(tmp_path: Path, make, size: float, radi
     assert steps < 50
 
 
+def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
+    crystal = triangle(spacing(LJ, triangle))
+    model = handshake(tmp_path, crystal, LJ, box([9.0, 9.0], 1.8), region=ball(3.1, 2), vacancies=[lengths([0.0, 0.0])])
+    relax, kept = Relax(optimiser="precon-lbfgs", fmax="1e-6 eV/angstrom"), {}
+    atoms, again = model.initial_atoms(), model.initial_atoms()
+    atoms.calc = again.calc = model.as_calculator()
+
+    def heard(step, memory):
+        if step == 3:
+            kept.update(memory(), positions=atoms.get_positions())
+
+    assert relax.to_minimum(atoms, heard)
+    again.positions = kept["positions"]
+    assert relax.to_minimum(again, lambda step, memory: None, kept)
+    assert np.array_equal(again.positions, atoms.positions)
+
+
 def test_the_stiffness_bounds_the_second_derivatives(tmp_path: Path) -> None:
     model = handshake(
         tmp_path, triangle(a := float(spacing(LJ, triangle))), LJ, box([9.0, 9.0], 1.5), region=ball(3.1 * a, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,13 @@ def test_tables_are_for_people(tmp_path: Path) -> None:
     shown: list[Table] = tables(case, {name: Look(name, "mass", "fs") for name in case.parts})
     assert [table.title for table in shown] == ["The case", "Participants", "Exchanges"]
     assert all(len(row) == len(table.columns) for table in shown for row in table.rows)
+
+
+def test_displacements_and_forces_that_pass_each_other_are_named(tmp_path: Path) -> None:
+    case = faulty(tmp_path)
+    xml = case / "precice-config.xml"
+    text = xml.read_text(encoding="utf-8").replace("Displacement-Right", "Force-Right")
+    for old in ("serial-implicit", "parallel-implicit"):
+        text = text.replace(old, "parallel-explicit")
+    xml.write_text(re.sub(r"<(max-iterations|relative-convergence-measure)[^>]*/>", "", text), encoding="utf-8")
+    assert any("a window ago" in line for line in wary(coupled(case)))
