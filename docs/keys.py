@@ -85,7 +85,7 @@ def _compound(origin: Any, parts: tuple[Any, ...]) -> str:
 def _link(kind: type[Options]) -> str:
     kinds = get_args(kind.model_fields["kind"].annotation) if "kind" in kind.model_fields else ()
     text = f'kind = "{kinds[0]}"' if len(kinds) == 1 else "table"
-    return f"[{text}](#{kind.__name__.lower()})"
+    return f"[{text}](#keys-{kind.__name__.lower()})"
 
 
 def _plural(text: str) -> str:
@@ -221,7 +221,11 @@ class OptionsTable(_Generated):
         text = table(("key", "value", "default", "meaning"), rows(kind)) if kind.model_fields else "No keys."
         if issubclass(kind, Task):
             text += f"\n\nIt gives the values {published(kind)}."
-        return [nodes.target("", "", ids=[kind.__name__.lower()]), *self.write(text)]
+        label = f"keys-{kind.__name__.lower()}"
+        standard = self.env.domains.standard_domain  # so that other pages' tables can point here
+        standard.anonlabels[label] = self.env.docname, label
+        standard.labels[label] = self.env.docname, label, "table"
+        return [nodes.target("", "", ids=[label]), *self.write(text)]
 
 
 class Fields(_Generated):

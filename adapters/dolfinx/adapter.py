@@ -173,6 +173,8 @@ class DolfinxAdapter(FieldAdapter):
         """Return the time, the unknown, its history, the last residual, and what partners gave."""
         state: State = {"time": np.array([self._time, self._raw_known, self._begun, self._step.last])}
         state |= {key: function.x.array.copy() for key, function in self._functions().items()}
+        if isinstance(self._step, Leapfrog):
+            state["work"] = np.array(self._step.work)
         if self._law is not None:
             state |= {f"law/{key}": value for key, value in self._law.material.save().items()}
         if self._point_loads is not None:
@@ -184,6 +186,8 @@ class DolfinxAdapter(FieldAdapter):
         self._time = float(state["time"][0])
         self._raw_known, self._begun = (bool(each) for each in state["time"][1:3])
         self._step.last = float(state["time"][3])
+        if isinstance(self._step, Leapfrog):
+            self._step.work = float(state["work"])
         self.domain.time.value = self._time
         if self._law is not None:
             self._law.restore(under("law", state))
@@ -257,9 +261,9 @@ class DolfinxAdapter(FieldAdapter):
 
     def _forms_to_observe(self) -> dict[str, Any]:
         energy = f"{self._options.mass}*{self._options.length}**2/{self._options.time}**2"
-        measures = dict(self.problem.measures)
-        if isinstance(self._step, Leapfrog):
-            measures["kinetic"] = self._step.kinetic
+        measures, step = dict(self.problem.measures), self._step
+        if isinstance(step, Leapfrog):
+            measures |= {"kinetic": step.kinetic, "work": lambda: step.work}
         forms = {f"{key}/({energy})": form for key, form in measures.items()}
         if self._options.exact is not None:
             u = self.problem.unknown

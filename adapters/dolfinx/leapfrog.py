@@ -38,6 +38,7 @@ class Leapfrog:
         self._entering = None if entering is None else compiled(entering)
         self.raw = fem.Function(space)  # what holds the fixed nodes, and zero elsewhere
         self.last = 0.0  # the length of the last step
+        self.work = 0.0  # of the loads since the start: Σ f(t_n)·(u(n+1) − u(n))
         self._fixed: Indices = np.zeros(0, dtype=np.int32)
         masses = fem.Function(space)
         petsc.assemble_vector(masses.x.petsc_vec, compiled(problem.lumped))
@@ -88,6 +89,8 @@ class Leapfrog:
         half[self._fixed] = (self.unknown.x.array[self._fixed] - old[self._fixed]) / dt
         for each in (self.unknown, history["half"]):
             self._fill(each)
+        done = float(loads[: self._owned] @ (self.unknown.x.array - old)[: self._owned])
+        self.work += float(self.unknown.function_space.mesh.comm.allreduce(done))
         old[:] = self.unknown.x.array
         self.last = dt
         self._find_internal()

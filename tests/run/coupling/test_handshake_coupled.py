@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from scalespan.adapters.interface import CaseError, CouplingError, State
-from scalespan.adapters.interface.units import FEMTOSECOND
+from scalespan.adapters.interface.units import FEMTOSECOND, convert
 from scalespan.bridges.run.coupled import CoupledCase, read, run
 from scalespan.bridges.run.coupled.restart import kept, state_name
 from scalespan.bridges.run.progress import Progress
+from scalespan.bridges.run.record import read_series
 
 from .faulty import alive, fell
 from .small_pulse import WINDOW, in_one_process, small_pulse
@@ -48,10 +49,18 @@ def largest_error(case: Path, windows: int) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize(("steps", "kind"), [(5, "embedded"), (1, "precice")])
 def test_dolfinx_on_two_ranks_and_ase_give_the_numbers_of_one_process(tmp_path: Path, steps: int, kind: str) -> None:
-    """Over 200 windows of one step the error is 2e-14 Å, with either coupling; on one rank it is the case itself."""
+    """Over 200 windows of one step the error is 2e-14 Å, with either coupling; on one rank it is the case itself.
+
+    So is the work that crosses the joint, on either side: the mappings are each other's transpose.
+    """
     case = small_pulse(tmp_path, windows=20, steps=steps, ranks=2, keep=20)
     go(case, kind)
     assert largest_error(case, 20) < 1e-10
+    here, there = (read_series(case / "results" / name / "series.csv") for name in ("Atoms", "Continuum"))
+    energy = "dalton*angstrom**2/fs**2"
+    arrived = convert(1.0, energy, "eV") * np.array(there[f"work/({energy})"])
+    assert np.abs(arrived).max() > 1e-5
+    assert np.abs(here["work/eV"] - arrived).max() < 1e-10 * np.abs(arrived).max()
 
 
 @pytest.mark.slow
