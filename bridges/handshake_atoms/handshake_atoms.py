@@ -170,7 +170,7 @@ class HandshakeAtoms(Bridge):
             "atoms/eV": self._energy,
             "counted twice/eV": -self._twice,
             "kinetic/eV": kinetic,
-            "work/eV": self.work,
+            "work on partner/eV": self.work,
         }
 
     @property

@@ -81,7 +81,7 @@ def test_what_leaves_the_atoms_as_work_arrives_in_the_continuum(place: Path) -> 
     """⟨Πv, f⟩ = ⟨v, Πᵀf⟩ by the coupling's own mappings, summed over the windows on either side."""
     bridges = apart(place, region(), 5)
     by_embedded(place, bridges, xml(5 * STEP, 40))
-    there, here = bridges["Atoms"].observe()["work/eV"], bridges["Continuum"].observe()["work/eV"]
+    there, here = bridges["Atoms"].observe()["work on partner/eV"], bridges["Continuum"].observe()["work/eV"]
     assert abs(there) > 1e-3
     assert there == pytest.approx(here, rel=1e-12)
 

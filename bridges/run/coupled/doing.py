@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from scalespan.adapters.interface import CaseError, CouplingError, ScalespanError, Table
+from scalespan.adapters.interface.units import convert
 
 from .. import parallel
 from ..files import write_whole
@@ -31,6 +32,8 @@ from .rules import fit
 from .slot import Slot, peek, retold
 from .supervise import command, supervise
 from .tables import tables
+
+_ADJOINT = 1e-9  # of the largest work: what two sides of a joint may differ by
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def run(case: CoupledCase, *, restart: bool, progress: Progress) -> Outcome:
             participants={name: {"bridge": look.bridge, "versions": look.versions} for name, look in looks.items()},
             audit=[vars(table) for table in tables(case, looks)],
         )
-        checks = tuple(compare(found, case.references)) + _task_checks(case)
+        checks = tuple(compare(found, case.references)) + _task_checks(case) + joint_checks(found)
         record.summarise(status="finished", checks=[each.as_dict() for each in checks])
         return Outcome(found, checks, record.wall_s)
     except BaseException as error:
@@ -145,6 +148,26 @@ def _task_values(place: Path) -> dict[str, Value]:
         return {}
     text = json.loads(path.read_text(encoding="utf-8"))
     return {name: Value(each["value"], each["unit"]) for name, each in text.get("values", {}).items()}
+
+
+def joint_checks(found: Values) -> tuple[Check, ...]:
+    """Compare what a participant books as ``work on partner`` with what each other one books as ``work`` of its loads.
+
+    They are equal where the mappings of displacement and force are each other's transpose, ⟨Πv, f⟩ = ⟨v, Πᵀf⟩.
+    """
+    checks = []
+    for key, done in found.items():
+        name, _, column = key.partition(".")
+        if column != "work on partner_last":
+            continue
+        size = max(abs(found[f"{name}.work on partner_{each}"].value) for each in ("min", "max"))
+        for other in sorted({each.partition(".")[0] for each in found} - {name}):
+            felt = found.get(f"{other}.work_last")
+            if felt is not None:
+                arrived, limit = convert(felt.value, felt.unit, done.unit), _ADJOINT * size
+                source = "the mappings are each other's transpose: ⟨Πv, f⟩ = ⟨v, Πᵀf⟩"
+                checks.append(Check(f"{name}.work on {other}", arrived, done.value, limit, done.unit, source))
+    return tuple(checks)
 
 
 def _task_checks(case: CoupledCase) -> tuple[Check, ...]:
