@@ -55,11 +55,19 @@ def _over_time(places: Array, field: Array, times: Array) -> Plot:
     ax = axes("reference position (Å)", "time (fs)", height=3.8)
     largest = float(np.abs(field).max()) or 1.0
     mesh = ax.pcolormesh(
-        places[order], times, field[:, order], cmap="RdBu_r", vmin=-largest, vmax=largest, shading="nearest"
+        places[order],
+        times,
+        field[:, order],
+        cmap="RdBu_r",
+        vmin=-largest,
+        vmax=largest,
+        shading="nearest",
+        rasterized=True,
     )
     ax.grid(visible=False)
     figure = ax.figure
     assert isinstance(figure, Figure), "axes makes it"
+    figure.set_dpi(160.0)
     bar = figure.colorbar(mesh, ax=ax)
     bar.set_label("displacement (Å)", color=INK, fontsize=10)
     return Plot("Displacement over time", figure, "Atoms in the middle, nodes of the mesh outside; each at its place.")
@@ -71,6 +79,7 @@ def _panels(reference: Array, fields: Array, times: Array, nodes: Array) -> Plot
     sizes = np.linalg.norm(fields[chosen], axis=2)
     middle = np.abs(reference[:, 2] - np.median(reference[:, 2])) < _slice(reference)
     figure = Figure(figsize=(3.0 * len(chosen) + 0.7, 3.3), layout="constrained")
+    figure.set_dpi(160.0)
     figure.subplots(1, len(chosen), squeeze=False, sharex=True, sharey=True)
     largest = float(sizes.max()) or 1.0
     points = None
@@ -78,7 +87,7 @@ def _panels(reference: Array, fields: Array, times: Array, nodes: Array) -> Plot
         for some, marker, area in ((middle & nodes, "s", 16.0), (middle & ~nodes, "o", 5.0)):
             x, y = reference[some, 0], reference[some, 1]
             points = ax.scatter(
-                x, y, c=size[some], s=area, marker=marker, cmap="viridis", vmin=0.0, vmax=largest, linewidths=0.0
+                x, y, c=size[some], s=area, marker=marker, cmap="viridis", vmin=0.0, vmax=largest, linewidths=0.0, rasterized=True
             )
         ax.set_aspect("equal")
         ax.set_title(f"{time:g}" + (" fs" if len(chosen) > 1 else ""), fontsize=9, color=INK)

@@ -107,7 +107,7 @@ def test_every_key_of_a_case_is_in_the_reference(built: tuple[Path, subprocess.C
     pages = "".join(page.read_text(encoding="utf-8") for page in (built[0] / "reference").glob("*.html"))
     kinds = set(options_classes())
     assert len(kinds) > 20
-    assert not [kind.__name__ for kind in kinds if f'id="{kind.__name__.lower()}"' not in pages]
+    assert not [kind.__name__ for kind in kinds if f'id="keys-{kind.__name__.lower()}"' not in pages]
 
 
 # ---- a browser draws them ----
