@@ -32,4 +32,7 @@ smartquotes_action = "De"  # dashes and dots; what is quoted here is to be typed
 default_role = "code"  # one pair of backquotes in a docstring
 nitpicky = True
 # Names of other packages have no page here; options are tables on the pages of their adapters.
-nitpick_ignore_regex = [("py:.*", r"(?!scalespan\.).*"), ("py:class", r".*(Options|Settings|Layout|Links|Model|Motion)")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!scalespan\.).*"),
+    ("py:class", r".*(Options|Settings|Layout|Links|Model|Motion)"),
+]

@@ -47,6 +47,34 @@ def read_sites(overlap: Overlap) -> Atoms:
     return found
 
 
+class Following:
+    """Points that follow the free nodes of a mesh, some by way of slaved ones: D + V S, with both factors thin."""
+
+    def __init__(self, direct: csr_array, via: csr_array, columns: Indices, spread: Array) -> None:
+        self._direct, self._via, self._columns, self._spread = direct, via, columns, spread
+        self._back, self._back_via = direct.T.tocsr(), via.T.tocsr()  # products with rows are faster
+
+    def take(self, displacement: Array) -> Array:
+        """Return the points' displacements (m, d) at those of the free nodes (k, d)."""
+        found: Array = self._direct @ displacement
+        if len(self._columns):
+            found += self._via @ (self._spread @ displacement[self._columns])
+        return found
+
+    def give(self, forces: Array) -> Array:
+        """Return the free nodes' forces (k, d) that forces (m, d) on the points make: the transpose of `take`."""
+        found: Array = self._back @ forces
+        if len(self._columns):
+            found[self._columns] += self._spread.T @ (self._back_via @ forces)
+        return found
+
+    def matrix(self) -> csr_array:
+        """Return the map (m, k) as one matrix; its rows are full where points follow slaved nodes."""
+        spread = np.zeros((len(self._spread), self._direct.shape[1]))
+        spread[:, self._columns] = self._spread
+        return csr_array(self._direct + self._via @ csr_array(spread))
+
+
 class Extension:
     """Nodes in the atoms' region follow the others by discrete harmonic extension, which keeps affine fields."""
 
@@ -73,16 +101,16 @@ class Extension:
         if self.masses[free].min() <= 0.0:
             raise CaseError("a free node of the mesh has no mass left beside the atoms", todo="raise slaved_below")
 
-    def of_others(self, weights: csr_array) -> csr_array:
-        """Return the matrix (m, others) that takes `others` where ``weights`` (m, n) takes the filled field."""
-        found = weights[:, self.others]
+    def following(self, weights: csr_array) -> Following:
+        """Return ``weights`` (m, n) on the filled field as a map of `others`."""
         touched = np.flatnonzero(np.diff(weights[:, self.slaved].tocsc().indptr))
+        columns, spread = np.zeros(0, dtype=np.int64), np.zeros((0, 0))
         if len(touched):
             select = np.zeros((len(self.slaved), len(touched)))
             select[touched, np.arange(len(touched))] = 1.0
-            rows = -(self._coupling.T @ self._solver.solve(select, trans="T")).T
-            found = found + weights[:, self.slaved[touched]] @ csr_array(rows)
-        return csr_array(found)
+            columns = np.flatnonzero(np.diff(self._coupling.tocsc().indptr))
+            spread = -(self._coupling[:, columns].T @ self._solver.solve(select, trans="T")).T
+        return Following(weights[:, self.others], weights[:, self.slaved[touched]], columns, spread)
 
     def fill(self, displacement: Array) -> Array:
         """Return the displacements (n, d) of all nodes from those of `others`."""

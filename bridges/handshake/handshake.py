@@ -84,7 +84,7 @@ class Handshake(ParticleAdapter):
         self._moves: Indices = np.flatnonzero(~self.solid.held[self.extension.others])  # among `others`
         self._nodes: Array = self.solid.nodes[self.extension.others[self._moves]]
         pads = self.slaved.interpolation[self.sites.free :]
-        self._to_pads = self.extension.of_others(pads) if self.slaved.linear else None
+        self._to_pads = self.extension.following(pads) if self.slaved.linear else None
         start = free_atoms(options, self.sites)
         self.clusters = Clusters(atoms, self._perfect, start, self.sites)
         self.free = len(start)
@@ -141,9 +141,9 @@ class Handshake(ParticleAdapter):
         others = self._others(positions)
         if self._to_pads is not None:
             pads = self.sites.reference[self.sites.free :].copy()
-            pads[:, : self.sites.dimension] += self._to_pads @ others
+            pads[:, : self.sites.dimension] += self._to_pads.take(others)
             energy, on_atoms, on_pads = self.clusters.mixed(positions[: self.free], pads)
-            on_others = self._to_pads.T @ on_pads[:, : self.sites.dimension]
+            on_others = self._to_pads.give(on_pads[:, : self.sites.dimension])
         else:
             field = self.extension.fill(others)
             pads = self.slaved.places(field)[self.sites.free :]

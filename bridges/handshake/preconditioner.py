@@ -27,9 +27,7 @@ from .sites import free_atoms
 if TYPE_CHECKING:
     from .handshake import Handshake
 
-_STIFFEST = (
-    2.0  # times the mean: what a step must not be longer for (measured on triangular and fcc crystals: 1.4 to 2.0)
-)
+_STIFFEST = 2.0  # times the mean: what a step must not be longer for (measured on a triangular crystal: 1.4 to 2.0)
 _NEIGHBOURS = 1.2  # times the shortest distance: nearest neighbours, of a strained crystal too
 
 
@@ -40,7 +38,7 @@ def stiffness(handshake: Handshake) -> csr_array:
     elastic = solid.stiffness(np.zeros_like(solid.nodes)).diagonal().sum()
     modulus = _STIFFEST * float(elastic / (sites.dimension * solid.laplacian().diagonal().sum()))
     nodes = modulus * _cells(handshake)[handshake.extension.others[moves]][:, handshake.extension.others[moves]]
-    pads = handshake.extension.of_others(handshake.slaved.interpolation[sites.free :])[:, moves]
+    pads = handshake.extension.following(handshake.slaved.interpolation[sites.free :]).matrix()[:, moves]
     follow = block_diag([eye_array(handshake.free), pads], format="csr")
     places = np.concatenate([free_atoms(handshake.options, sites).positions, sites.reference[sites.free :]])
     springs, squares = unit_springs(places, handshake.free)

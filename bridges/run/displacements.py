@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.io import iread, read
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scalespan.adapters.interface import Array
@@ -29,15 +30,19 @@ def displacement_plots(results: Path) -> list[Plot]:
     if REFERENCE not in atoms.arrays:
         return []
     reference, nodes = atoms.arrays[REFERENCE], atoms.numbers == 0
-    times, fields = _fields(results, reference)
+    times, fields, moving = _fields(results, reference)
+    if not len(times):
+        return []
+    if not moving:  # the steps of a search: the last one counts
+        times, fields = times[-1:], fields[-1:]
     spread = np.flatnonzero(np.ptp(reference, axis=0) > _FLAT)
     if len(spread) == 1:
         return [_over_time(reference[:, spread[0]], fields[:, :, spread[0]], times)] if len(times) > 1 else []
     return [_panels(reference, fields, times, nodes)]
 
 
-def _fields(results: Path, reference: Array) -> tuple[Array, Array]:
-    """Return times (f,) fs, or numbers of steps, and displacements (f, n, 3) Å of some frames and the last."""
+def _fields(results: Path, reference: Array) -> tuple[Array, Array, bool]:
+    """Return times (f,) fs, displacements (f, n, 3) Å of some frames, and whether these are times at all."""
     file = results / "trajectory.extxyz"
     frames: list[Atoms] = list(iread(file)) if file.exists() else []
     final = results / "final.extxyz"
@@ -46,8 +51,9 @@ def _fields(results: Path, reference: Array) -> tuple[Array, Array]:
         assert isinstance(last, Atoms), "one frame"
         frames = [last]
     keep = frames[:: max(1, len(frames) // _FRAMES)]
-    times = [float(each.info["time_fs" if "time_fs" in each.info else "step"]) for each in keep]
-    return np.array(times), np.array([each.positions - reference for each in keep])
+    moving = all("time_fs" in each.info for each in keep)
+    times = [float(each.info["time_fs"]) if moving else 0.0 for each in keep]
+    return np.array(times), np.array([each.positions - reference for each in keep]), moving
 
 
 def _over_time(places: Array, field: Array, times: Array) -> Plot:
@@ -78,19 +84,35 @@ def _panels(reference: Array, fields: Array, times: Array, nodes: Array) -> Plot
     chosen = np.unique(np.linspace(0, len(times) - 1, min(_PANELS, len(times))).astype(int))
     sizes = np.linalg.norm(fields[chosen], axis=2)
     middle = np.abs(reference[:, 2] - np.median(reference[:, 2])) < _slice(reference)
-    figure = Figure(figsize=(3.0 * len(chosen) + 0.7, 3.3), layout="constrained")
+    size = 3.0 if len(chosen) > 1 else 4.4
+    figure = Figure(figsize=(size * len(chosen) + 0.7, size + 0.3), layout="constrained")
     figure.set_dpi(160.0)
     figure.subplots(1, len(chosen), squeeze=False, sharex=True, sharey=True)
     largest = float(sizes.max()) or 1.0
     points = None
-    for ax, size, time in zip(figure.axes, sizes, times[chosen], strict=True):
-        for some, marker, area in ((middle & nodes, "s", 16.0), (middle & ~nodes, "o", 5.0)):
+    for ax, lengths, time in zip(figure.axes, sizes, times[chosen], strict=True):
+        for some, marker, area in (
+            (middle & nodes, "s", 5.0 * size),
+            (middle & ~nodes, "o", 5.0 if len(chosen) > 1 else 22.0),
+        ):
             x, y = reference[some, 0], reference[some, 1]
             points = ax.scatter(
-                x, y, c=size[some], s=area, marker=marker, cmap="viridis", vmin=0.0, vmax=largest, linewidths=0.0, rasterized=True
+                x,
+                y,
+                c=lengths[some],
+                s=area,
+                marker=marker,
+                cmap="viridis",
+                vmin=0.0,
+                vmax=largest,
+                linewidths=0.0,
+                rasterized=True,
             )
         ax.set_aspect("equal")
-        ax.set_title(f"{time:g}" + (" fs" if len(chosen) > 1 else ""), fontsize=9, color=INK)
+        if len(chosen) > 1:
+            ax.set_title(f"{time:g} fs", fontsize=9, color=INK)
+        else:
+            _approach(ax, reference[~nodes])
         ax.tick_params(colors=SOFT, labelsize=8)
     assert points is not None, "there is a frame"
     figure.colorbar(points, ax=list(figure.axes)).set_label("displacement (Å)", color=INK, fontsize=10)
@@ -98,8 +120,14 @@ def _panels(reference: Array, fields: Array, times: Array, nodes: Array) -> Plot
     return Plot("Displacement", figure, caption)
 
 
+def _approach(ax: Axes, atoms: Array) -> None:
+    """Show the atoms, and as much again around them."""
+    middle, half = 0.5 * (atoms.min(axis=0) + atoms.max(axis=0)), 0.5 * float(np.ptp(atoms, axis=0).max())
+    ax.set_xlim(middle[0] - 2.0 * half, middle[0] + 2.0 * half)
+    ax.set_ylim(middle[1] - 2.0 * half, middle[1] + 2.0 * half)
+
+
 def _slice(reference: Array) -> float:
     """Return the half width of the layer that is shown: all of a sheet, a twentieth of a body."""
     height = float(np.ptp(reference[:, 2]))
     return max(0.05 * height, 1.0)
-

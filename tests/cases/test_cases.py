@@ -14,7 +14,13 @@ from scalespan.bridges.run.cli import main
 
 CASES = Path(__file__).parents[2] / "cases"
 NAMES = sorted(place.parent.name for place in CASES.glob("*/case.toml"))
-SLOW = {"alanine_dipeptide", "chain_1d", "pulse_2d", "silicon_vacancy_3d", "solvated_formaldehyde"}  # about a minute each
+SLOW = {
+    "alanine_dipeptide",
+    "chain_1d",
+    "pulse_2d",
+    "silicon_vacancy_3d",
+    "solvated_formaldehyde",
+}  # about a minute each
 RUNS = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES]
 
 
