@@ -87,7 +87,8 @@ class SimplexSolid(Solid):
         self._counted = cells  # those with an energy, of which `gradients` and `volumes` are
         self._unit = convert(1.0, law.stress_unit, f"eV/angstrom**{d}")
         self._masses = _gathered(cells, np.repeat(law.density * self.volumes[:, None] / (d + 1), d + 1, 1), len(nodes))
-        self._held, self._held_displacement = np.zeros(len(nodes), dtype=bool), np.zeros_like(nodes)
+        self._held: Array = np.zeros(len(nodes), dtype=bool)
+        self._held_displacement: Array = np.zeros_like(nodes)
 
     def hold(self, held: Array, displacement: Array) -> None:
         """Keep the nodes ``held`` (n,) at their rows of ``displacement`` (n, d), Å."""

@@ -104,7 +104,8 @@ class Extension:
     def following(self, weights: csr_array) -> Following:
         """Return ``weights`` (m, n) on the filled field as a map of `others`."""
         touched = np.flatnonzero(np.diff(weights[:, self.slaved].tocsc().indptr))
-        columns, spread = np.zeros(0, dtype=np.int64), np.zeros((0, 0))
+        columns: Indices = np.zeros(0, dtype=np.int64)
+        spread: Array = np.zeros((0, 0))
         if len(touched):
             select = np.zeros((len(self.slaved), len(touched)))
             select[touched, np.arange(len(touched))] = 1.0

@@ -98,8 +98,9 @@ class Asked:
 
     def _relax(self, strain: Array) -> tuple[CellAnswer, Array]:
         """Minimise over η by BFGS from where the unstrained crystal's linear response puts it."""
-        none = np.zeros(self.cell.count * 3)
-        inner, answer, inverse = none, self.cell.ask(strain, none), np.zeros((0, 0))
+        inner: Array = np.zeros(self.cell.count * 3)
+        inverse: Array = np.zeros((0, 0))
+        answer = self.cell.ask(strain, inner)
         for step in range(_STEPS):
             if np.abs(answer.pull).max() < self._tolerance:
                 return answer, inner

@@ -69,7 +69,7 @@ class ForceMixing(ParticleAdapter):
         self._match: Match | None = None
         self._matched: ParticleAdapter | None = None
         self._seeds: tuple[Array, Indices] | None = None  # of atoms with these numbers
-        self._members = _NOBODY  # the region at the last question of a motion
+        self._members: Indices = _NOBODY  # the region at the last question of a motion
         self._course: Course | None = None
 
     # The two levels

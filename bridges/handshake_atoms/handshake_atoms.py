@@ -88,7 +88,7 @@ class HandshakeAtoms(Bridge):
         self.clusters = Clusters(self.engine, self._perfect, self._atoms, self.sites)
         self._atoms.positions[:, :d] = self._atoms.positions[:, :d] @ deformation.T
         self._masses = self._atoms.get_masses()[:, None]
-        self._momenta = np.zeros((len(self._atoms), 3))
+        self._momenta: Array = np.zeros((len(self._atoms), 3))
         self._moved: Array = self.sites.points @ (deformation - np.eye(d)).T  # the sites' displacement (s, d), Å
         self._feel(self._moved)
         self._meet(self._moved)
