@@ -115,7 +115,7 @@ def _panels(reference: Array, fields: Array, times: Array, nodes: Array) -> Plot
             _approach(ax, reference[~nodes])
         ax.tick_params(colors=SOFT, labelsize=8)
     assert points is not None, "there is a frame"
-    figure.colorbar(points, ax=list(figure.axes)).set_label("displacement (Å)", color=INK, fontsize=10)
+    figure.colorbar(points, ax=list(figure.axes), shrink=0.75).set_label("displacement (Å)", color=INK, fontsize=10)
     caption = "Dots are atoms, squares the mesh's nodes, at their places in the perfect crystal (Å)."
     return Plot("Displacement", figure, caption)
 
