@@ -20,7 +20,7 @@ def results(folder: Path, reference: np.ndarray, frames: int, *, moving: bool) -
     write(folder / "structure.extxyz", start)
     images = []
     for step in range(frames):
-        image = Atoms(numbers, positions=[*reference, 0.01 * step, 0.0, 0.0])
+        image = Atoms(numbers, positions=reference + np.array([0.01 * step, 0.0, 0.0]))
         image.info |= {"step": step} | ({"time_fs": 2.0 * step} if moving else {})
         images.append(image)
     write(folder / "trajectory.extxyz", images)

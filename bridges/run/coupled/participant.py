@@ -13,7 +13,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
-from scalespan.adapters.interface import CaseError, CouplingError, ScalespanError
+from scalespan.adapters.interface import CaseError, CouplingError, EngineFailed, ScalespanError
 from scalespan.bridges.interface import Bridge, Coupling
 
 from .. import parallel
@@ -42,7 +42,7 @@ def main(order: Order) -> int:
     except KeyboardInterrupt:
         ranks.end(130)
     except SystemExit as raised:
-        error = CouplingError(f"its program left with status {raised.code}", todo="let the bridge raise an error")
+        error = EngineFailed(f"its program left with status {raised.code}", todo="let the bridge raise an error")
     except Exception as raised:  # whatever is left is our bug, and must still be one sentence
         error = foreign(raised, "scalespan (this is a bug)", order)
         error = ScalespanError(error.what, where=error.where, todo=f"please report it; {error.todo}")
