@@ -85,6 +85,7 @@ class SimplexSolid(Solid):
             raise CaseError(f"the mesh is {d}-dimensional, and the law '{law.name}' {law.dimension}-dimensional")
         self.gradients, self.volumes = shape_gradients(nodes, cells)
         self._counted = cells  # those with an energy, of which `gradients` and `volumes` are
+        self._slopes = self._sloped()
         self._unit = convert(1.0, law.stress_unit, f"eV/angstrom**{d}")
         self._masses = _gathered(cells, np.repeat(law.density * self.volumes[:, None] / (d + 1), d + 1, 1), len(nodes))
         self._held: Array = np.zeros(len(nodes), dtype=bool)
@@ -126,21 +127,29 @@ class SimplexSolid(Solid):
         found, counts = copy(self), np.flatnonzero(weights)
         gradients, volumes = shape_gradients(self.nodes, self.cells[counts])
         found._counted, found.gradients, found.volumes = self.cells[counts], gradients, weights[counts] * volumes
+        found._slopes = found._sloped()
         return found
+
+    def _sloped(self) -> csr_array:
+        """Return the matrix (k d, n) that gives a field's gradient in each simplex."""
+        count, corners, d = self.gradients.shape
+        columns = np.repeat(self._counted[:, None, :], d, axis=1).ravel()
+        rows = np.arange(count * d + 1) * corners
+        entries = self.gradients.transpose(0, 2, 1).ravel()
+        return csr_array((entries, columns, rows), shape=(count * d, len(self.nodes)))
 
     def deformation(self, displacement: Array) -> Array:
         """Return F (k, d, d) of each simplex that counts."""
-        found: Array = np.eye(self.nodes.shape[1]) + np.einsum(
-            "eai,eaj->eij", displacement[self._counted], self.gradients
-        )
+        d = self.nodes.shape[1]
+        found: Array = np.eye(d) + (self._slopes @ displacement).reshape(-1, d, d).transpose(0, 2, 1)
         return found
 
     def elastic(self, displacement: Array) -> tuple[float, Array]:
         """Return E = Σ v W(F) and f_I = −Σ v P ∇N_I."""
         answer = self.law.respond(self.deformation(displacement))
-        forces = -np.einsum("e,eij,eaj->eai", self.volumes, answer.stress, self.gradients)
-        energy = float(self.volumes @ answer.energy)
-        return self._unit * energy, self._unit * _gathered(self._counted, forces, len(self.nodes))
+        pull = (self._unit * self.volumes)[:, None, None] * answer.stress
+        forces: Array = -(self._slopes.T @ pull.transpose(0, 2, 1).reshape(-1, self.nodes.shape[1]))
+        return self._unit * float(self.volumes @ answer.energy), forces
 
     def stiffness(self, displacement: Array) -> csr_array:
         """Return K_IiJk = Σ v ∇N_Ij (∂P_ij/∂F_kl) ∇N_Jl."""

@@ -41,7 +41,7 @@ class Clusters:
             positions: of the free atoms, (n, 3) Å.
             pads: (p, 3) Å.
         """
-        self._mixed.positions = np.concatenate([positions, pads])
+        self._mixed.positions[: self.free], self._mixed.positions[self.free :] = positions, pads
         found = self._engine.compute(self._mixed, _WANTED)
         forces = np.asarray(found.need(Quantity.FORCES))
         return float(found.need(Quantity.ENERGY)), forces[: self.free], forces[self.free :]

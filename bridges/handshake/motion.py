@@ -68,15 +68,18 @@ class TwoClocks(AseMotion):
     def _step(self) -> None:
         atoms, handshake, dt = self.atoms, self._handshake, self.motion.timestep
         masses = atoms.get_masses()[:, None]
+        way = dt / masses
         momenta, positions = atoms.get_momenta(), atoms.get_positions()
-        momenta += 0.5 * dt * self._every * _forces(self._slow)
-        for _ in range(self._every):
-            momenta += 0.5 * dt * _forces(self._fast)
-            positions += dt * momenta / masses
+        momenta += 0.5 * dt * self._every * _forces(self._slow) + 0.5 * dt * _forces(self._fast)
+        for left in reversed(range(self._every)):
+            positions += way * momenta
             self._fast = handshake.fast(positions)
-            momenta += 0.5 * dt * _forces(self._fast)
+            kick = dt if left else 0.5 * dt  # the end of this step and the beginning of the next
             if self._layer:
+                momenta += 0.5 * dt * _forces(self._fast)
                 self._layer.act(momenta, masses)
+                kick -= 0.5 * dt
+            momenta += kick * _forces(self._fast)
         self._slow = handshake.slow(positions)
         momenta += 0.5 * dt * self._every * _forces(self._slow)
         atoms.set_positions(positions)
