@@ -115,7 +115,7 @@ def total(model) -> float:
     return seen.potential + seen.kinetic
 
 
-@pytest.mark.parametrize(("every", "bound"), [(1, 1e-4), (5, 5e-4), (10, 1e-3)])
+@pytest.mark.parametrize(("every", "bound"), [(1, 1e-4), (5, 1e-4), (10, 1e-4)])
 def test_the_energy_is_bounded_and_does_not_grow(tmp_path: Path, every: int, bound: float) -> None:
     model, rest = moving(tmp_path, every)
     begin, seen = total(model), []
@@ -129,15 +129,14 @@ def test_the_energy_is_bounded_and_does_not_grow(tmp_path: Path, every: int, bou
 
 def test_the_offset_of_two_clocks_falls_with_the_square_of_the_continuums_step(tmp_path: Path) -> None:
     largest = []
-    for every in (5, 10, 20):
-        model, _ = moving(tmp_path, every)
+    for every in (20, 40):
+        model, _ = moving(tmp_path, every, beyond_limit=True)
         begin, seen = total(model), []
         for _ in range(100):
-            model.advance(20 * 0.005)
+            model.advance(40 * 0.005)
             seen.append(abs(total(model) - begin))
         largest.append(max(seen))
     assert np.log2(largest[1] / largest[0]) == pytest.approx(2.0, abs=0.4)
-    assert np.log2(largest[2] / largest[1]) == pytest.approx(2.0, abs=0.4)
 
 
 def test_what_follows_a_restore_is_the_same_bit_for_bit(tmp_path: Path) -> None:
