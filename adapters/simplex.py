@@ -33,12 +33,15 @@ from .interface import (
     Indices,
     Material,
     Mesh,
+    Microstructure,
     Options,
     Overlap,
     Port,
     Solid,
+    SolidCell,
     State,
     Table,
+    check_law,
     shape_gradients,
     under,
 )
@@ -138,6 +141,15 @@ class SimplexSolid(Solid):
         entries = self.gradients.transpose(0, 2, 1).ravel()
         return csr_array((entries, columns, rows), shape=(count * d, len(self.nodes)))
 
+    def at_rest(self) -> SimplexSolid | None:
+        """Return the same solid with the law's law at rest, where it has one."""
+        law = self.law.at_rest()
+        if law is None:
+            return None
+        found = copy(self)
+        found.law, found._unit = law, convert(1.0, law.stress_unit, f"eV/angstrom**{law.dimension}")
+        return found
+
     def deformation(self, displacement: Array) -> Array:
         """Return F (k, d, d) of each simplex that counts."""
         d = self.nodes.shape[1]
@@ -187,6 +199,8 @@ class SimplexAdapter(FieldAdapter):
         self.dimension = nodes.shape[1]
         self.displacement = _affine(nodes, options.strain)
         self.body.hold(_held_nodes(nodes, cells, options.held), self.displacement)
+        if options.overlap is not None:
+            check_law(law)
         self._beside = None if options.overlap is None else BesideAtoms(self.body, options.overlap)
         if self._beside is not None:
             self.displacement = self._beside.extended(self.displacement)
@@ -236,6 +250,10 @@ class SimplexAdapter(FieldAdapter):
     def solid(self) -> Solid:
         """Return the body."""
         return self.body
+
+    def microstructure(self) -> Microstructure:
+        """Return the body."""
+        return SolidCell(self.body)
 
     @property
     def longest_step(self) -> float:

@@ -18,15 +18,18 @@ from ..interface import (
     Indices,
     Material,
     Mesh,
+    Microstructure,
     NotOffered,
     OptionError,
     Port,
     Solid,
     State,
     Table,
+    check_law,
     load_file,
     under,
 )
+from .cell import DolfinxCell
 from .domain import Domain, compiled
 from .elasticity import density_to_count, elasticity
 from .frames import add_frame
@@ -221,6 +224,13 @@ class DolfinxAdapter(FieldAdapter):
         law = None if self._law is None else Law(self._law.material, self.domain, self._units)
         return DolfinxSolid(solid, self.domain, law, self._units)
 
+    def microstructure(self) -> Microstructure:
+        """Return the problem without its boundary values."""
+        mass, length, time = (f"({each})" for each in self._units)
+        force = f"{mass}*{length}/{time}**2"
+        heat = self._options.heat is not None
+        return DolfinxCell(self.problem, self.domain, "1" if heat else f"{force}/{length}**{self.dimension - 1}")
+
     def audit(self) -> list[Table]:
         """Return the leapfrog's step, who carries the mass beside atoms, and what the law shows."""
         found = [self.problem.slaved.audit()] if self.problem.slaved is not None else []
@@ -289,6 +299,7 @@ class DolfinxAdapter(FieldAdapter):
     def _extension(self, solid: ElasticityOptions) -> Extension | None:
         if solid.overlap is None:
             return None
+        check_law(None if self._law is None else self._law.material)
         units = self._options.mass, self._options.length
         counted = Counted(solid.overlap, self.domain, units, density_to_count(solid, self._law))
         return Extension(self.domain, counted, solid.overlap.slaved_below, solid.fixed)

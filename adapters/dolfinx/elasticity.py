@@ -13,7 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..interface import CaseError, EngineImport, OptionError
+import numpy as np
+
+from ..interface import Array, CaseError, EngineImport, Indices, OptionError
 from .domain import Domain
 from .law import Law
 from .options import ElasticityOptions
@@ -65,6 +67,7 @@ def elasticity(options: ElasticityOptions, domain: Domain, law: Law | None, exte
         residual=solid.static(u, v),
         natural="traction",
         load="force",
+        flux=solid.flux(u) if density_of(options, law) == 0.0 else None,
         outflow=-ufl.dot(solid.stress_in_cells(u), ufl.FacetNormal(domain.mesh)),
         linear=options.material == "linear",
         fixed=options.fixed,
@@ -102,25 +105,49 @@ def density_to_count(options: ElasticityOptions, law: Law | None) -> float:
     return density
 
 
+class Share:
+    """Cells that count, and how much: those of a weight other than 0."""
+
+    def __init__(self, weights: Array, domain: Domain) -> None:
+        """Take ``weights`` (k,) of this rank's cells."""
+        self.cells: Indices = np.flatnonzero(weights)
+        self.weight = fem.Function(fem.functionspace(domain.mesh, ("DG", 0)))
+        self.weight.x.array[self.weight.function_space.dofmap.list[: len(weights), 0]] = weights
+
+
 class Elastic:
     """The forms of a solid: of UFL's own materials, or of a law at Gauss points."""
 
-    def __init__(self, options: ElasticityOptions, domain: Domain, law: Law | None) -> None:
+    def __init__(self, options: ElasticityOptions, domain: Domain, law: Law | None, share: Share | None = None) -> None:
         self.options, self.domain, self._law = options, domain, law
-        self._dx = domain.dx if law is None else law.dx
+        self._weight: Any = 1 if share is None else share.weight
+        self._moduli = (0.0, 0.0) if law is not None else _moduli(options, domain)
+        over = domain.dx if share is None else domain.part(share.cells)
+        self._dx = over if law is None else law.dx
 
     def internal(self, u: Any, v: Any) -> Any:
         """Return ∫ P(u):∇v."""
-        stress = _stress(self.options, u) if self._law is None else self._law.stress
-        return ufl.inner(stress, ufl.grad(v)) * self._dx
+        stress = _stress(self.options.material, self._moduli, u) if self._law is None else self._law.stress
+        return self._weight * ufl.inner(stress, ufl.grad(v)) * self._dx
 
     def energy(self, u: Any) -> Any:
         """Return ∫ W(u)."""
-        return (_energy(self.options, u) if self._law is None else self._law.energy) * self._dx
+        energy = _energy(self.options.material, self._moduli, u) if self._law is None else self._law.energy
+        return self._weight * energy * self._dx
+
+    def slope(self, u: Any, trial: Any, v: Any) -> Any:
+        """Return ∫ ∇v:∂P/∂F:∇w."""
+        if self._law is not None:
+            return self._law.tangent(trial, v, self._weight)
+        return ufl.derivative(self.internal(u, v), u, trial)
+
+    def flux(self, u: Any) -> tuple[Any, Any]:
+        """Return P(u) and its measure."""
+        return (_stress(self.options.material, self._moduli, u) if self._law is None else self._law.stress), self._dx
 
     def stress_in_cells(self, u: Any) -> Any:
         """Return P(u) where facets can see it too; a law's is its mean over each cell."""
-        return _stress(self.options, u) if self._law is None else self._law.mean
+        return _stress(self.options.material, self._moduli, u) if self._law is None else self._law.mean
 
     def static(self, u: Any, v: Any, late: float = 0.0) -> Any:
         """Return ∫ P(u):∇v − f·v dx − ∮ t·v ds, with f and t at ``late`` steps before the step's end."""
@@ -207,18 +234,18 @@ def _follow(problem: Problem, law: Law, options: ElasticityOptions) -> None:
     problem.history = dict(problem.history) | {"energy": law.energy, "stress": law.mean}
 
 
-def _moduli(options: ElasticityOptions) -> tuple[float, float]:
+def _moduli(options: ElasticityOptions, domain: Domain) -> tuple[Any, Any]:
     """Return Lamé's λ and μ."""
-    young, ratio = options.young, options.poisson
-    assert young is not None and ratio is not None, "the options check it"
+    assert options.young is not None and options.poisson is not None, "the options check it"
+    young, ratio = domain.formula(options.young), domain.formula(options.poisson)
     return young * ratio / ((1.0 + ratio) * (1.0 - 2.0 * ratio)), young / (2.0 * (1.0 + ratio))
 
 
-def _stress(options: ElasticityOptions, u: Any) -> Any:
+def _stress(material: str, moduli: tuple[Any, Any], u: Any) -> Any:
     """Return the first Piola–Kirchhoff stress P."""
-    stiff, shear = _moduli(options)
+    stiff, shear = moduli
     unit = ufl.Identity(u.ufl_shape[0])
-    if options.material == "linear":
+    if material == "linear":
         strain = ufl.sym(ufl.grad(u))
         return 2.0 * shear * strain + stiff * ufl.tr(strain) * unit
     gradient = unit + ufl.grad(u)
@@ -226,10 +253,10 @@ def _stress(options: ElasticityOptions, u: Any) -> Any:
     return shear * (gradient - inverse) + stiff * ufl.ln(ufl.det(gradient)) * inverse
 
 
-def _energy(options: ElasticityOptions, u: Any) -> Any:
+def _energy(material: str, moduli: tuple[Any, Any], u: Any) -> Any:
     """Return the density of the elastic energy."""
-    stiff, shear = _moduli(options)
-    if options.material == "linear":
+    stiff, shear = moduli
+    if material == "linear":
         strain = ufl.sym(ufl.grad(u))
         return shear * ufl.inner(strain, strain) + 0.5 * stiff * ufl.tr(strain) ** 2
     gradient = ufl.Identity(u.ufl_shape[0]) + ufl.grad(u)

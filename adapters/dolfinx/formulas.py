@@ -18,14 +18,14 @@ _FUNCTIONS = ("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "sqrt", "pi")
 def symbolic(text: str | float, place: Any, time: Any) -> Any:
     """Return a formula as an expression of UFL, of a spatial coordinate and a constant for the time."""
     names = {"xyz"[i]: place[i] for i in range(place.ufl_shape[0])} | {"t": time}
-    names |= {name: getattr(ufl, name) for name in _FUNCTIONS} | {"log": ufl.ln, "abs": abs}
+    names |= {name: getattr(ufl, name) for name in _FUNCTIONS} | {"log": ufl.ln, "abs": abs, "where": ufl.conditional}
     return ufl.as_ufl(_evaluated(text, names))
 
 
 def numeric(text: str | float, points: Array, time: float) -> Array:
     """Return a formula's values (n,), or truth values, at points (3, n)."""
     names = dict(zip("xyz", points, strict=True)) | {"t": time}
-    names |= {name: getattr(np, name) for name in _FUNCTIONS} | {"log": np.log, "abs": abs}
+    names |= {name: getattr(np, name) for name in _FUNCTIONS} | {"log": np.log, "abs": abs, "where": np.where}
     return np.broadcast_to(_evaluated(text, names), points.shape[1:])
 
 

@@ -41,6 +41,7 @@ def heat(options: HeatOptions, domain: Domain) -> Problem:
         residual=residual,
         natural="heat_flux",
         load="heat",
+        flux=(conductivity * ufl.grad(u), domain.dx) if options.capacity == 0.0 else None,
         outflow=-conductivity * ufl.dot(ufl.grad(u), ufl.FacetNormal(domain.mesh)),
         linear=True,
         fixed=options.fixed,

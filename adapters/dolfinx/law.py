@@ -29,8 +29,10 @@ _SIMPLICES = ("triangle", "tetrahedron")
 class Law:
     """The functions at Gauss points through which a form sees a material."""
 
-    def __init__(self, material: Material, domain: Domain, units: tuple[str, str, str]) -> None:
-        """Units: of mass, length and time."""
+    def __init__(
+        self, material: Material, domain: Domain, units: tuple[str, str, str], cells: Indices | None = None
+    ) -> None:
+        """Units: of mass, length and time; ``cells`` are those that are asked: all that this rank owns, by default."""
         mass, length, time = (f"({each})" for each in units)
         d, full = domain.dimension, material.dimension
         if full not in (d, 3):
@@ -40,12 +42,14 @@ class Law:
         self._unit = convert(1.0, material.stress_unit, f"{mass}*{length}**2/{time}**2/{length}**{full}")
         self._ase_time = convert(1.0, time, "ase_time")
         self.degree = _degree(domain)
-        self.dx = domain.dx(metadata={"quadrature_degree": self.degree})
+        over = domain.dx if cells is None else domain.part(cells)
+        self.dx = over(metadata={"quadrature_degree": self.degree})
         self.stress, self.energy = self._function((d, d)), self._function(())
         self.mean = fem.Function(fem.functionspace(domain.mesh, ("DG", 0, (d, d))))  # of P in each cell, for facets
         self._tangent: Any = None
         self._points, self._weights = basix.make_quadrature(domain.mesh.basix_cell(), self.degree)
-        self._cells: Indices = np.arange(domain.mesh.topology.index_map(domain.mesh.topology.dim).size_local)
+        owned = domain.mesh.topology.index_map(domain.mesh.topology.dim).size_local
+        self._cells: Indices = np.arange(owned) if cells is None else cells
         self._gradients: dict[str, Any] = {}
         self._last: Array | None = None  # F of the last answer
         self._has_tangent = False
@@ -57,12 +61,12 @@ class Law:
                 form = ufl.Identity(self._domain.dimension) + ufl.grad(each)
                 self._gradients[name] = fem.Expression(form, self._points, jit_options={"timeout": 600})
 
-    def tangent(self, trial: Any, test: Any) -> Any:
-        """Return ∫ ∇v:∂P/∂F:∇w as a form."""
+    def tangent(self, trial: Any, test: Any, weight: Any = 1) -> Any:
+        """Return ∫ ∇v:∂P/∂F:∇w as a form, its cells counted by a ``weight``."""
         if self._tangent is None:
             self._tangent = self._function((self._domain.dimension,) * 4)
         i, j, k, m = ufl.indices(4)
-        return self._tangent[i, j, k, m] * ufl.grad(trial)[k, m] * ufl.grad(test)[i, j] * self.dx
+        return weight * self._tangent[i, j, k, m] * ufl.grad(trial)[k, m] * ufl.grad(test)[i, j] * self.dx
 
     def refresh(self, tangent: bool) -> None:
         """Ask the material at the displacement as it stands."""
@@ -133,9 +137,9 @@ class Law:
         return fem.Function(fem.functionspace(self._domain.mesh, element))
 
     def _put(self, function: Any, values: Array) -> None:
-        """Set a function on the cells that this rank owns; no form is integrated over others."""
+        """Set a function on the cells that are asked; no form is integrated over others."""
         dofmap = function.function_space.dofmap
-        table = dofmap.list[: len(self._cells)].ravel()
+        table = dofmap.list[self._cells].ravel()
         function.x.array.reshape(-1, dofmap.bs)[table] = values.reshape(len(table), -1)
 
 

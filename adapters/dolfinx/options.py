@@ -5,7 +5,7 @@ All numbers are in one consistent system of units, which `length`, `time` and `m
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -94,8 +94,9 @@ class ElasticityOptions(Options):
     """ρ ∂²u/∂t² = ∇·P + f: linear elasticity, the neo-Hookean solid, or any law; plane strain in 2-D."""
 
     material: Literal["linear", "neo-hookean", "law"] = "linear"  # law: what the table law says
-    young: float | None = Field(default=None, gt=0)  # Young's modulus; not of a law
-    poisson: float | None = Field(default=None, gt=-1, lt=0.5)  # Poisson's ratio; not of a law
+    # Young's modulus and Poisson's ratio, not of a law; formulas of the place make phases: "where(x < 0.5, 1, 10)"
+    young: Annotated[float, Field(gt=0)] | str | None = None
+    poisson: Annotated[float, Field(gt=-1, lt=0.5)] | str | None = None
     density: float | None = Field(default=None, ge=0)  # ρ; 0: statics; None: the law's, without a law 0
     spectral_radius: float = Field(default=1.0, ge=0, le=1)  # generalised-α at infinite frequency; 1: no damping
     # newmark: the trapezoidal rule, β = 1/4, γ = 1/2; leapfrog: explicit, with lumped masses

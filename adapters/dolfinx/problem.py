@@ -31,6 +31,7 @@ class Problem:
     residual: Any  # F(u; v), a form of UFL
     natural: str = "flux"  # of g: "heat_flux", "traction"
     load: str = "load"  # of the nodal loads: "heat", "force", "charge"
+    flux: tuple[Any, Any] | None = None  # q as UFL and its measure, where F is ∫q·∇v: what a cell's mean is of
     outflow: Any = None  # −g as UFL on a facet, of the unknown: "−κ∇u·n"
     linear: bool = False  # F is affine in u, with a matrix that changes only with dt
     fixed: Sequence[Fixed] = ()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from ..interface import Array, EngineImport, Indices, NotOffered, Solid
+from ..interface import Array, CaseError, EngineImport, Indices, NotOffered, Solid
 from ..interface.units import convert
 from .domain import Domain, compiled
-from .elasticity import Elastic, density_to_count
+from .elasticity import Elastic, Share, density_to_count
 from .law import Law
 from .nodes import Nodes, blocked
 from .options import ElasticityOptions, Place
@@ -27,24 +27,26 @@ class DolfinxSolid(Solid):
     """P1 elements of DOLFINx."""
 
     def __init__(
-        self, options: ElasticityOptions, domain: Domain, law: Law | None, units: tuple[str, str, str]
+        self,
+        options: ElasticityOptions,
+        domain: Domain,
+        law: Law | None,
+        units: tuple[str, str, str],
+        share: Share | None = None,
     ) -> None:
         if domain.degree != 1 or domain.mesh.topology.cell_name() not in ("triangle", "tetrahedron"):
             raise NotOffered("only P1 elements on simplices are a handshake's", todo="take degree = 1 and simplices")
         mass, length, time = (f"({each})" for each in units)
         self._length = convert(1.0, length, "angstrom")
         self._energy = convert(1.0, f"{mass}*{length}**2/{time}**2", "eV")
-        self._options, self._domain, self._law = options, domain, law
+        self._options, self._domain, self._law, self._units = options, domain, law, units
         self._u = fem.Function(domain.space(domain.dimension))
         v, trial = ufl.TestFunction(self._u.function_space), ufl.TrialFunction(self._u.function_space)
-        solid = Elastic(options, domain, law)
-        internal = solid.internal(self._u, v)
-        slope = ufl.derivative(internal, self._u, trial)
+        solid = Elastic(options, domain, law, share)
         if law is not None:
             law.follow(self._u)
-            slope = law.tangent(trial, v)
-        self._forms = {"energy": compiled(solid.energy(self._u)), "forces": compiled(internal)}
-        self._slope = compiled(slope)
+        self._forms = {"energy": compiled(solid.energy(self._u)), "forces": compiled(solid.internal(self._u, v))}
+        self._slope = compiled(solid.slope(self._u, trial, v))
         self._residual = petsc.create_vector(self._forms["forces"])
         space = domain.space()
         self._masses = np.zeros(0)
@@ -100,6 +102,21 @@ class DolfinxSolid(Solid):
         found = csr_array((self._energy / self._length**2 * values, columns, start), shape=matrix.getSize())
         matrix.destroy()
         return found
+
+    def weighted(self, weights: Array) -> DolfinxSolid:
+        """Return the same solid whose forms count each cell by its weight."""
+        if weights.shape != (len(self.cells),):
+            raise CaseError(f"{len(self.cells)} weights of cells are wanted, and the shape is {weights.shape}")
+        share = Share(weights, self._domain)
+        law = None if self._law is None else Law(self._law.material, self._domain, self._units, share.cells)
+        return DolfinxSolid(self._options, self._domain, law, self._units, share)
+
+    def at_rest(self) -> DolfinxSolid | None:
+        """Return the same solid with the law's law at rest, where it has one."""
+        rest = None if self._law is None else self._law.material.at_rest()
+        if rest is None:
+            return None
+        return DolfinxSolid(self._options, self._domain, Law(rest, self._domain, self._units), self._units)
 
     def inner(self, deformation: Array) -> tuple[Array, Array] | None:
         """Return the law's, where it has the mesh's dimension."""

@@ -6,8 +6,9 @@ they need pytest.
 
 from .adapter import Adapter, ForceField, Observation, Part, ParticleAdapter, Potential, under
 from .calculator import AdapterCalculator
-from .data import Array, ExternalCharges, Indices, Quantity, Results, State, Table, TermCount, Topology, pairs
-from .engine import EngineImport
+from .cells import CellAnswer, Microstructure, SolidCell
+from .data import Array, Chart, ExternalCharges, Indices, Quantity, Results, State, Table, TermCount, Topology, pairs
+from .engine import EngineImport, EngineProgram
 from .errors import (
     AtomsError,
     BoundaryError,
@@ -28,7 +29,8 @@ from .fields import FieldAdapter, Mesh, Port
 from .materials import Material, Response
 from .motion import AseMotion, Motion
 from .options import CaseFile, Options
-from .overlap import JOINT, BesideAtoms, Extension, Overlap, node_frequency, read_sites
+from .overlap import JOINT, BesideAtoms, Extension, Overlap, check_law, node_frequency, read_sites
+from .paced import Paced
 from .registry import ADAPTERS, Entry, Registry, load_file
 from .solids import Solid, barycentric, shape_gradients
 
@@ -44,11 +46,14 @@ __all__ = [
     "BoundaryError",
     "CaseError",
     "CaseFile",
+    "CellAnswer",
     "ChargeError",
+    "Chart",
     "CouplingError",
     "EngineFailed",
     "EngineImport",
     "EngineMissing",
+    "EngineProgram",
     "Entry",
     "Extension",
     "ExternalCharges",
@@ -57,6 +62,7 @@ __all__ = [
     "Indices",
     "Material",
     "Mesh",
+    "Microstructure",
     "Motion",
     "NotConverged",
     "NotOffered",
@@ -64,6 +70,7 @@ __all__ = [
     "OptionError",
     "Options",
     "Overlap",
+    "Paced",
     "Part",
     "ParticleAdapter",
     "Port",
@@ -75,12 +82,14 @@ __all__ = [
     "Results",
     "ScalespanError",
     "Solid",
+    "SolidCell",
     "State",
     "Table",
     "TermCount",
     "Topology",
     "UnitError",
     "barycentric",
+    "check_law",
     "load_file",
     "nearest",
     "node_frequency",

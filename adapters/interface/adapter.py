@@ -16,6 +16,7 @@ from .data import Array, ExternalCharges, Indices, Quantity, Results, State, Tab
 from .errors import AtomsError, CaseError, EngineFailed, NotOffered
 from .motion import AseMotion, Motion
 from .options import Options
+from .paced import Paced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +63,15 @@ class Observation:
     temperature: float  # K, over the degrees of freedom that move
     volume: float | None  # Å³; None without a cell
     components: Mapping[str, float] = field(default_factory=dict)  # eV; they add up to `potential`
+    kinetic_parts: Mapping[str, float] = field(default_factory=dict)  # eV; they add up to `kinetic`
+    given: Mapping[str, float] = field(default_factory=dict)  # eV; from outside since the start, such as a bath's heat
+    books: Mapping[str, float] = field(default_factory=dict)  # eV; what else a ledger of the energy shows
+    numbers: Mapping[str, float] = field(default_factory=dict)  # of any other unit: "members/1"
+
+    @property
+    def conserved(self) -> float:
+        """Potential and kinetic energy less what was given (eV): a constant of the exact motion."""
+        return self.potential + self.kinetic - sum(self.given.values())
 
 
 class ParticleAdapter(Adapter):
@@ -115,6 +125,22 @@ class ParticleAdapter(Adapter):
     def audit(self, atoms: Atoms) -> list[Table]:
         """Return what a person should see before running; raise what makes running wrong."""
         return []
+
+    def check_motion(self, atoms: Atoms, motion: Motion) -> list[Table]:
+        """Return what a person should see of a motion before it starts; raise what makes it wrong."""
+        return []
+
+    def review(self, atoms: Atoms) -> list[Table]:
+        """Return what a person should see of ``atoms`` at a minimum, such as how far it can be trusted."""
+        return []
+
+    def surroundings(self) -> ParticleAdapter:
+        """Return the adapter that answers for atoms far from what this one treats apart: itself where all are alike."""
+        return self
+
+    def paced(self, timestep: float) -> Paced | None:
+        """Return the intervals of a motion that someone else makes, by ``timestep`` (ASE's); None without any."""
+        return None
 
     def focus(self, atoms: Atoms) -> Indices:
         """Return the atoms that a picture should bring out, such as an embedding's region; none by default."""

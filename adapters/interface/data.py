@@ -121,6 +121,23 @@ class Topology:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """What the report draws beside a table: curves over x, or spots in a plane."""
+
+    x: str  # what is along it, with its unit: "wavelength (Å)"
+    y: str
+    curves: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)  # name -> points
+    spots: tuple[tuple[float, float, float], ...] = ()  # x, y, and a size above zero, drawn by its power of ten
+    size: str = ""  # what it is of the spots, with its unit
+    range: tuple[float, float] = (0.0, 0.0)  # of the sizes' colours
+
+    @staticmethod
+    def points(*columns: Array) -> tuple[Any, ...]:
+        """Return columns (n,) as rows of six digits, for `curves` and `spots`."""
+        return tuple(tuple(float(f"{each:.6g}") for each in row) for row in zip(*columns, strict=True))
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows for people: what `scalespan check` and the report print of an adapter."""
 
@@ -128,6 +145,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    chart: Chart | None = None  # in the report only
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Guarded imports: an adapter's file can be read where its engine is absent."""
+"""Guarded imports and programs: an adapter's file can be read where its engine is absent."""
 
 from __future__ import annotations
 
+import shutil
 from types import TracebackType
 
 from .errors import EngineMissing
@@ -41,3 +42,21 @@ class EngineImport:
         """Raise EngineMissing if the import failed."""
         if self.missing is not None:
             raise EngineMissing.named(self.name, self.install) from self.missing
+
+
+class EngineProgram:
+    """An engine that is a program of its own, on the PATH."""
+
+    def __init__(self, name: str, install: str) -> None:
+        self.name, self.install = name, install
+
+    def need(self) -> str:
+        """Return where it is.
+
+        Raises:
+            EngineMissing: it is not on the PATH.
+        """
+        found = shutil.which(self.name)
+        if found is None:
+            raise EngineMissing(f"no program '{self.name}' on the PATH", todo=f"type: {self.install}")
+        return found

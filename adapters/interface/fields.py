@@ -19,6 +19,7 @@ from typing import final
 import numpy as np
 
 from .adapter import Adapter
+from .cells import Microstructure
 from .data import Array, Indices, Table
 from .errors import CaseError, EngineFailed, NotOffered, nearest
 from .solids import Solid
@@ -173,6 +174,14 @@ class FieldAdapter(Adapter):
             NotOffered: it is no elastic solid of P1 simplices on one rank.
         """
         raise NotOffered(f"{self.name} is no elastic solid", todo="use P1 elements on simplices, on one rank")
+
+    def microstructure(self) -> Microstructure:
+        """Return this continuum as a cell, for homogenisation.
+
+        Raises:
+            NotOffered: it has rates in it, or is on several ranks.
+        """
+        raise NotOffered(f"{self.name} is no cell of a microstructure", todo="use a problem at rest, on one rank")
 
     def observe(self) -> Mapping[str, float]:
         """Return numbers to keep, with units in their names, the same on every rank: ``{"error/1": 3e-9}``."""

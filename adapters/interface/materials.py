@@ -89,6 +89,13 @@ class Material(Adapter):
         """Return the cell of the crystal whose law it is, in the order of `inner`; None of any other material."""
         return None
 
+    def at_rest(self) -> Material | None:
+        """Return the law of the same atoms at rest, where this one is of atoms that move; None where they are one.
+
+        A law at a temperature is a free energy: it holds the atoms' motion. A handshake needs both, see there.
+        """
+        return None
+
     @property
     def longest_step(self) -> float:
         """Endless: a law has no time of its own unless it says so."""

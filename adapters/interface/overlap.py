@@ -13,7 +13,8 @@ from pydantic import Field
 from scipy.sparse import csr_array
 
 from .data import Array, Indices, Table
-from .errors import AtomsError, CaseError
+from .errors import AtomsError, CaseError, NotOffered
+from .materials import Material
 from .options import CaseFile, Options
 from .solids import Solid
 from .units import FEMTOSECOND
@@ -25,7 +26,7 @@ class Overlap(Options):
     """Atoms that another participant moves inside of a continuum: their mass is taken out of the nodes'."""
 
     sites: CaseFile  # reference positions (Å) and masses of those atoms' sites, in a format that ASE reads
-    slaved_below: float = Field(default=0.3, gt=0, lt=1)  # nodes that keep less of their mass follow the others
+    slaved_below: float = Field(default=0.4, gt=0, lt=1)  # nodes that keep less of their mass follow the others
     beyond_limit: bool = False  # take a step above Δt·ω = 0.6, where a joint with atoms loses energy
 
 
@@ -146,6 +147,19 @@ def node_frequency(body: Solid, extension: Extension, displacement: Array) -> fl
     start = np.random.default_rng(1).standard_normal(operator.shape[0])
     largest = eigsh(operator, k=1, which="LA", v0=start, tol=1e-4, return_eigenvectors=False)[0]
     return float(np.sqrt(max(float(largest), 0.0)))
+
+
+def check_law(law: Material | None) -> None:
+    """Refuse a law at a temperature beside atoms of another participant.
+
+    Raises:
+        NotOffered: it is one.
+    """
+    if law is not None and law.at_rest() is not None:
+        raise NotOffered(
+            f"the law '{law.name}' holds the atoms' motion, which atoms of another participant have themselves",
+            todo='join them in one process, use = "handshake", or take a law of atoms at rest',
+        )
 
 
 class BesideAtoms:

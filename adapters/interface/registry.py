@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Literal
 
 from .adapter import Adapter
-from .engine import EngineImport
+from .engine import EngineImport, EngineProgram
 from .errors import CaseError, EngineMissing, OptionError, ScalespanError, nearest
 
 
@@ -148,7 +148,7 @@ def _usable(found: object, name: str) -> type[Adapter]:
         lacking = ", ".join(sorted(found.__abstractmethods__))
         raise CaseError(f"'{name}' is not complete: it lacks {lacking}")
     for value in vars(sys.modules[found.__module__]).values():
-        if isinstance(value, EngineImport):
+        if isinstance(value, EngineImport | EngineProgram):
             value.need()
     return found
 

@@ -69,6 +69,10 @@ class Solid(ABC):
         """
         raise NotOffered("this continuum cannot weigh its cells", todo='use = "simplex"')
 
+    def at_rest(self) -> Solid | None:
+        """Return the same solid with the law of atoms at rest: see `Material.at_rest`."""
+        return None
+
     def lattice(self) -> Atoms | None:
         """Return the cell of the material's crystal: see `Material.lattice`."""
         return None
@@ -88,9 +92,10 @@ class Solid(ABC):
         found.eliminate_zeros()
         return found
 
-    def laplacian(self) -> csr_array:
-        """Return the matrix (n, n) of ∫∇N_I·∇N_J, which is zero on affine fields inside the mesh."""
+    def laplacian(self, weights: Array | None = None) -> csr_array:
+        """Return the matrix (n, n) of Σ_T w_T ∫_T ∇N_I·∇N_J: without ``weights`` (k,), 0 on affine fields inside."""
         gradients, volumes = shape_gradients(self.nodes, self.cells)
+        volumes = volumes if weights is None else weights * volumes
         entries = np.einsum("eai,ebi,e->eab", gradients, gradients, volumes)
         count = self.cells.shape[1]
         rows, columns = np.repeat(self.cells, count, axis=1), np.tile(self.cells, (1, count))

@@ -15,6 +15,7 @@ from scalespan.adapters.dolfinx import DolfinxAdapter, DolfinxOptions
 from scalespan.adapters.dolfinx.cloud import joined, read_points
 from scalespan.adapters.interface import Array, CaseError, Material, NotOffered, OptionError, Solid
 from scalespan.adapters.interface.units import convert
+from scalespan.adapters.simplex import SimplexSolid
 
 from .dolfinx_problems import box, fixed
 from .laws import NeoHookean
@@ -126,6 +127,48 @@ def test_masses_that_nobody_says_are_asked_for() -> None:
     solid = make(elasticity={"young": 2.0, "poisson": 0.3}).solid()
     with pytest.raises(OptionError, match="density"):
         _ = solid.masses
+
+
+# ---- cells that count by a weight ----
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_weighted_cells_are_those_of_the_reference_continuum(dimension: int) -> None:
+    """Energy, forces and stiffness, against NumPy's elements on the same mesh; masses stay."""
+    adapter = make(NeoHookean(dimension), mesh=box(*(3, 2, 2)[:dimension]), elasticity={"material": "law"})
+    solid = adapter.solid()
+    plain = SimplexSolid(solid.nodes, solid.cells, NeoHookean(dimension))
+    u, count = moved(solid), len(solid.cells)
+    weights = np.where(np.arange(count) % 3, np.random.default_rng(4).random(count), 0.0)
+    for ours, theirs in ((solid, plain), (solid.weighted(weights), plain.weighted(weights))):
+        assert ours.elastic(u)[0] == pytest.approx(theirs.elastic(u)[0], rel=1e-12)
+        assert np.abs(ours.elastic(u)[1] - theirs.elastic(u)[1]).max() < 1e-12
+        assert abs(ours.stiffness(u) - theirs.stiffness(u)).max() < 1e-11
+        assert np.array_equal(ours.masses, solid.masses)
+    assert abs(solid.elastic(u)[0] / solid.weighted(weights).elastic(u)[0] - 1.0) > 0.1
+
+
+@pytest.mark.parametrize("material", MATERIALS)
+def test_weights_add_up_and_ones_are_the_plain_solid(material: str) -> None:
+    _, solid = solid_of(material, 2)
+    u, weights = moved(solid), np.random.default_rng(5).random(len(solid.cells))
+    first, rest, whole = (solid.weighted(each).elastic(u) for each in (weights, 1.0 - weights, np.ones_like(weights)))
+    energy, forces = solid.elastic(u)
+    assert whole[0] == pytest.approx(energy, rel=1e-14) == first[0] + rest[0]
+    assert np.abs(first[1] + rest[1] - forces).max() < 1e-14 > np.abs(whole[1] - forces).max()
+
+
+@pytest.mark.parametrize("material", ["neo-hookean", "law"])
+def test_a_cell_of_weight_0_may_be_inside_out(material: str) -> None:
+    _, solid = solid_of(material, 2)
+    weights, u = np.ones(len(solid.cells)), moved(solid)
+    corner = int(np.argmin(np.bincount(solid.cells.ravel())))  # of the fewest cells
+    weights[(solid.cells == corner).any(axis=1)] = 0.0
+    u[corner] += 5.0
+    energy, forces = solid.weighted(weights).elastic(u)
+    assert np.isfinite(energy) and not forces[corner].any()
+    with pytest.raises(CaseError, match="weights of cells are wanted"):
+        solid.weighted(weights[1:])
 
 
 # ---- meshes of points ----
