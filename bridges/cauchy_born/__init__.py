@@ -3,7 +3,8 @@
 from .crystal import Crystal
 from .elastic import acoustic_tensor, elastic_constants, ellipticity
 from .law import CauchyBorn, unstressed
-from .options import CauchyBornOptions, CrystalOptions, PolynomialOptions
+from .options import CauchyBornOptions, CrystalOptions, PolynomialOptions, VibrationOptions
+from .vibrations import Vibrations
 
 __all__ = [
     "CauchyBorn",
@@ -11,6 +12,8 @@ __all__ = [
     "Crystal",
     "CrystalOptions",
     "PolynomialOptions",
+    "VibrationOptions",
+    "Vibrations",
     "acoustic_tensor",
     "elastic_constants",
     "ellipticity",

@@ -34,6 +34,8 @@ from .fitted import Polynomial, Quadratic
 from .options import CauchyBornOptions
 from .relaxed import Asked
 from .strain import PAIRS, at_deformation, green, slopes, stretch
+from .vibrations import Vibrations
+from .warm import Warm
 
 _STEPS = 40  # of the search for the unstressed crystal
 _STEP = 0.05  # the largest strain of one
@@ -61,6 +63,8 @@ class CauchyBorn(Material):
         self.options, self.crystal = options, crystal_of(options.crystal)
         self.cell = Cell(self.crystal, atoms, options.repeat)
         self.asked = Asked(self.cell, options.inner == "relaxed", options.force_tolerance, options.difference)
+        if options.vibrations is not None:
+            self.asked = Warm(self.asked, Vibrations(self.cell, options.vibrations))
 
     @property
     def dimension(self) -> int:
@@ -104,6 +108,16 @@ class CauchyBorn(Material):
         spread = np.einsum("niJ,nbJp,npkL->nbikL", deformation, slope, slopes(deformation), optimize=True)
         spread += np.einsum("ik,nbL->nbikL", np.eye(d), eta)
         return found, spread
+
+    def at_rest(self) -> CauchyBorn | None:
+        """Return the law without vibrations; None where this one has none."""
+        return self._at_rest
+
+    @cached_property
+    def _at_rest(self) -> CauchyBorn | None:
+        if self.options.vibrations is None:
+            return None
+        return CauchyBorn(self.options.model_copy(update={"vibrations": None}), self.cell.engine)
 
     def lattice(self) -> Atoms:
         """Return the reference cell."""
@@ -159,6 +173,10 @@ class CauchyBorn(Material):
             ("softest plane wave", f"{lowest:.6g} {self.stress_unit}"),
             ("questions to the engine so far", str(self.cell.asked)),
         ]
+        if (moving := self.options.vibrations) is not None:
+            rows.insert(1, ("atoms", f"{moving.statistics}, {moving.modes} vibrations at {moving.temperature:g} K"))
+        if isinstance(self.asked, Warm):
+            rows.append(("their free energy with a cell more", f"{self.asked.vibrations.change_with_cells():.1e} kT"))
         if isinstance(law, Polynomial):
             rows.append(("degree; error of the stress", f"{law.degree}; {law.error:.1e} of the largest"))
         return Table("Cauchy–Born law", ("", ""), tuple(rows))

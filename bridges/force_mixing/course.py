@@ -30,7 +30,7 @@ class Course:
 
     def __init__(self, mixing: ForceMixing, moving: Moving, motion: AseMotion) -> None:
         self._mixing, self._moving, self._motion = mixing, moving, motion
-        self.steps = _steps(mixing.options.interval, motion.motion.timestep)
+        self.steps = interval_steps(mixing.options.interval, motion.motion.timestep)
         self.work = 0.0  # eV, done by the difference on the atoms
         self.prediction_error = 0.0  # eV/Å, the longest error of the last extrapolation, on atoms that stayed inside
         if mixing.options.thermostat_margin is not None and motion.motion.ensemble != "langevin":
@@ -121,7 +121,12 @@ def asking(mixing: ForceMixing, atoms: Atoms, low_forces: Array) -> Difference:
     return found
 
 
-def _steps(interval: float | None, timestep: float) -> int:
+def interval_steps(interval: float | None, timestep: float) -> int:
+    """Return how many timesteps an interval has.
+
+    Raises:
+        OptionError: it has no whole number of them.
+    """
     if interval is None:
         return 1
     count = round(interval / timestep)

@@ -12,6 +12,7 @@ the difference has done on the atoms, so that E_low + E_kin − work is what the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -27,7 +28,9 @@ from scalespan.adapters.interface import (
     Indices,
     Motion,
     NotOffered,
+    Observation,
     OptionError,
+    Paced,
     ParticleAdapter,
     Quantity,
     Results,
@@ -44,6 +47,7 @@ from .matching import Match, Rescaled, measure
 from .moving import Moving
 from .neighbourhood import Neighbourhood
 from .options import ForceMixingOptions
+from .paced import Intervals
 from .region import follow
 from .windows import Difference
 
@@ -159,6 +163,19 @@ class ForceMixing(ParticleAdapter):
         """Return the region."""
         return self.region_of(atoms)
 
+    def surroundings(self) -> ParticleAdapter:
+        """Return the low level, matched."""
+        return self.matched
+
+    def paced(self, timestep: float) -> Paced:
+        """Return the windows of a motion that another adapter makes.
+
+        Raises:
+            OptionError: an interval that is no whole multiple of the timestep; a margin for a thermostat.
+        """
+        self._members = _NOBODY
+        return Intervals(self, partial(asking, self), timestep)
+
     def initial_atoms(self) -> Atoms | None:
         """Return the low level's atoms; None where it has none."""
         return self.low.initial_atoms()
@@ -208,6 +225,20 @@ class ForceMixing(ParticleAdapter):
     def advance(self, dt: float) -> None:
         """Move by ``dt`` (ASE's time), a whole number of timesteps."""
         self.course.advance(dt)
+
+    def observe(self) -> Observation:
+        """Return the low level's energy, what the difference has given, the region's size, the prediction's error."""
+        members = self._members if len(self._members) else self.region_of(self._moving.atoms)
+        numbers = {
+            "region/1": float(len(members)),
+            "prediction_error/(eV/angstrom)": self.course.prediction_error,
+        }
+        return replace(super().observe(), given={"mixing": self.course.work}, numbers=numbers)
+
+    @property
+    def members(self) -> Indices:
+        """Who was in the region (k,) at the last question of a motion."""
+        return self._members
 
     def remember(self, region: Indices) -> None:
         """Let ``region`` (k,) be who is in from now on: atoms stay in it until they are farther than ``leave``.
