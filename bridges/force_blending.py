@@ -7,7 +7,8 @@ the atoms to 1 beyond a layer of sites around them,
 
 so that a node J feels f_J = Σ_i Π_iJ (1 − β_i) f_i^at + β_J f_J^FE, the sum over slaved sites, whose forces are asked
 in a cluster that goes on beyond the layer by the engine's cut-off. Under a uniform strain every term vanishes by
-itself: the patch test is exact. The Jacobian is not symmetric; a layer too thin makes it unstable. What is shown as the
+itself: the patch test is exact. The Jacobian is not symmetric; a layer too thin makes it unstable. Motion needs a
+friction that takes what forces without an energy bring in. What is shown as the
 energy is the handshake's count of the same state, of which the forces are not the gradient.
 """
 
@@ -15,10 +16,20 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from ase.constraints import FixCartesian
 from pydantic import Field
 from scipy.spatial import cKDTree
 
-from scalespan.adapters.interface import Array, FieldAdapter, Motion, NotOffered, OptionError, ParticleAdapter, Results
+from scalespan.adapters.interface import (
+    Array,
+    FieldAdapter,
+    Motion,
+    NotOffered,
+    OptionError,
+    ParticleAdapter,
+    Results,
+    Table,
+)
 from scalespan.adapters.interface.units import Length
 
 from .handshake import Handshake, HandshakeOptions
@@ -31,9 +42,10 @@ class ForceBlendingOptions(HandshakeOptions):
 
 
 class ForceBlending(Handshake):
-    """Forces of atoms and of a continuum, blended in a layer: for statics."""
+    """Forces of atoms and of a continuum, blended in a layer: for statics and damped motion."""
 
     name = "force_blending"
+    ensembles = frozenset({"langevin"})
     Options = ForceBlendingOptions  # type: ignore[assignment]  # mypy takes the base's for a name of one type
 
     def __init__(
@@ -85,15 +97,40 @@ class ForceBlending(Handshake):
         nodes = self.blending[:, None] * on_nodes + self.slaved.pull(on_sites * self.atoms_part[:, None], field)
         return np.concatenate([on_sites[:free, :d], self.extension.gather(nodes)[self.moving_nodes]])
 
-    def start(self, atoms: Atoms, motion: Motion) -> None:
-        """Refuse.
+    def check_motion(self, atoms: Atoms, motion: Motion) -> list[Table]:
+        """Refuse what has no friction on all that moves, and what only the handshake has.
 
         Raises:
-            NotOffered: motion.
+            NotOffered: another ensemble than "langevin".
+            OptionError: a clock of the continuum's own, or a thermostat at the rim.
         """
-        raise NotOffered(
-            "blended forces have no energy, and atoms that they move heat up", where=self.name, todo='use = "handshake"'
-        )
+        if motion.ensemble != "langevin":
+            raise NotOffered(
+                "blended forces have no energy, and atoms that they move without friction heat up",
+                where=self.name,
+                todo='take ensemble = "langevin" with a friction, or use = "handshake"',
+            )
+        step = self.options.continuum_step
+        if self.options.thermostat is not None or (step is not None and step != motion.timestep):
+            raise OptionError(
+                "blended forces move on one clock, with friction on all atoms and nodes",
+                todo="take thermostat and continuum_step out",
+            )
+        return []
+
+    def start(self, atoms: Atoms, motion: Motion) -> None:
+        """Take a copy of ``atoms``; friction and noise act on all of them, in the crystal's dimensions."""
+        self.check_motion(atoms, motion)
+        self._hold(atoms.cell)
+        mine, d = atoms.copy(), self.sites.dimension
+        if d < 3:
+            flat = FixCartesian(range(len(mine)), mask=(d < 1, d < 2, d < 3))
+            mine.set_constraint([*mine.constraints, flat])
+        ParticleAdapter.start(self, mine, motion)
+
+    observe = ParticleAdapter.observe
+    save = ParticleAdapter.save
+    restore = ParticleAdapter.restore
 
 
 def _rise(x: Array) -> Array:

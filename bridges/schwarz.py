@@ -39,10 +39,11 @@ from scalespan.adapters.interface import (
     ParticleAdapter,
     Quantity,
     Results,
+    Table,
 )
 from scalespan.adapters.interface.units import Force, Length
 
-from .handshake import Clusters, CrystalRegion, SlavedSites, find_sites, free_atoms, unit_springs
+from .handshake import Clusters, CrystalRegion, SlavedSites, find_sites, free_atoms, rim_table, unit_springs
 
 _NEWTON = 30  # steps at most
 
@@ -198,7 +199,7 @@ class Schwarz(ParticleAdapter):
             field[self._moves] += splu(matrix.tocsc()).solve(forces[self._moves].ravel()).reshape(-1, d)
         raise EngineFailed("the continuum found no rest around the atoms", where=self.name)
 
-    def start(self, atoms: Atoms, motion: Motion) -> None:
+    def check_motion(self, atoms: Atoms, motion: Motion) -> list[Table]:
         """Refuse, unless the options ask for what is unstable.
 
         Raises:
@@ -211,7 +212,25 @@ class Schwarz(ParticleAdapter):
                 where=self.name,
                 todo='take use = "handshake", or unstable_dynamics = true to see it',
             )
+        return []
+
+    def start(self, atoms: Atoms, motion: Motion) -> None:
+        """Move, where `check_motion` lets it."""
+        self.check_motion(atoms, motion)
         super().start(atoms, motion)
+
+    def audit(self, atoms: Atoms) -> list[Table]:
+        """Return the forces on the strained perfect crystal's atoms, and the engine's tables.
+
+        Raises:
+            CaseError: a force above the options' limit: the pad is too thin.
+        """
+        limit = self.options.ghost_force
+        ghosts = rim_table(self.sites, self.clusters, self._strained, limit, self.slaved.linear)
+        return [ghosts, *self.engine.audit(atoms[: self.free])]
+
+    def _strained(self, gradient: Array) -> Array:
+        return self.slaved.places(self.solid.nodes @ gradient.T)
 
     def close(self) -> None:
         """Close engine and continuum."""

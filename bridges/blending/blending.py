@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 from ase import Atoms
-from scipy.spatial import cKDTree
+from scipy.sparse import coo_array, csr_array, eye_array, vstack
 
 from scalespan.adapters.interface import (
     Array,
@@ -29,11 +29,10 @@ from scalespan.adapters.interface import (
     RegionError,
     Results,
     Table,
-    shape_gradients,
 )
 
-from ..handshake import SlavedSites
-from .layout import Layout, find_layout
+from ..handshake import SlavedSites, spring_of, stiff_modulus, unit_springs
+from .layout import Layout, find_layout, vacant
 from .options import BlendingOptions
 
 _WANTED = frozenset({Quantity.ENERGY, Quantity.FORCES})
@@ -44,16 +43,19 @@ class Blend:
     """The energy of the sites that are there and of the free nodes, with its forces, without dead load."""
 
     def __init__(self, engine: ParticleAdapter, layout: Layout, present: Array) -> None:
-        """``present`` (free sites,) says which sites have an atom."""
+        """Take ``present`` (free sites,): which sites have an atom.
+
+        Raises:
+            RegionError: a vacancy in the blend.
+        """
         sites, free = layout.sites, layout.sites.free
         self.layout, self.present, self.own = layout, np.flatnonzero(present), layout.own
         place = np.full(free, -1)
         place[self.present] = np.arange(len(self.present))
         atom = np.where(layout.at_site >= 0, place[layout.at_site], -1)
-        if (lost := layout.counted & (layout.at_site >= 0) & (atom < 0)).any():
-            raise RegionError(
-                f"{int(lost.sum())} vacancies lie in the blend", todo="widen the region of atoms around them"
-            )
+        lost = int((layout.counted & (layout.at_site >= 0) & (atom < 0)).sum())
+        if lost := max(lost, int((layout.fade[:free][~present] > 0.0).sum())):
+            raise RegionError(f"{lost} vacancies lie in the blend", todo="widen the region of atoms around them")
         self._nodes: Indices = np.flatnonzero(atom >= 0)  # that are atoms
         self._atoms: Indices = atom[self._nodes]
         self._solid = layout.solid.weighted(layout.cell_weights)
@@ -100,6 +102,23 @@ class Blend:
             found[: len(self.present), : sites.dimension] += inner[0][0][sites.basis[self.present]]
         return found, nodes @ (deformation - np.eye(sites.dimension)).T
 
+    def stiffness(self) -> csr_array:
+        """Return an approximate stiffness (n, n), eV/Å², of atoms and nodes: springs and cells by their weights.
+
+        As that of a handshake: bonds between nearest neighbours, of which pads follow the mesh, and a Laplacian.
+        """
+        layout, count = self.layout, len(self.present)
+        solid, modulus = layout.solid, stiff_modulus(layout.solid)
+        rows = np.concatenate([self._nodes, self.own])
+        columns = np.concatenate([self._atoms, count + np.arange(len(self.own))])
+        shape = (len(solid.nodes), count + len(self.own))
+        field = coo_array((np.ones(len(rows)), (rows, columns)), shape=shape).tocsr()  # of the nodes
+        cluster = vstack([eye_array(count, shape[1]), self._pads.interpolation @ field], format="csr")
+        weights = np.concatenate([1.0 - layout.fade[self.present], np.zeros(len(self._cluster) - count)])
+        springs, squares = unit_springs(self._cluster.positions, count, weights)
+        atoms = spring_of(modulus, layout.sites, squares) * (cluster.T @ springs @ cluster)
+        return csr_array(atoms + modulus * (field.T @ solid.laplacian(layout.cell_weights) @ field))
+
     def close(self) -> None:
         """Close the weighted engine."""
         self._engine.close()
@@ -127,7 +146,7 @@ class BlendedEnergy(ParticleAdapter):
         self.options, self.engine, self.continuum = options, atoms, continuum
         self.layout = find_layout(options, continuum.solid())
         everywhere = np.ones(self.layout.sites.free, dtype=bool)
-        self.blend = Blend(atoms, self.layout, everywhere & ~_vacant(options, self.layout))
+        self.blend = Blend(atoms, self.layout, everywhere & ~vacant(options, self.layout))
         self.perfect = self._without_vacancies(perfect, everywhere)
         d = self.layout.sites.dimension
         start = _matrix(options.deformation, d)
@@ -157,6 +176,10 @@ class BlendedEnergy(ParticleAdapter):
     def focus(self, atoms: Atoms) -> Indices:
         """Return the atoms that count fully."""
         return np.flatnonzero(self.layout.fade[self.blend.present] == 0.0)
+
+    def preconditioner(self, atoms: Atoms) -> csr_array:
+        """Return springs and cells by their weights."""
+        return self.blend.stiffness()
 
     def correct(self, deformation: Array) -> None:
         """Make the dead load that of the perfect crystal under a uniform F₀ (d, d): no ghost forces there."""
@@ -208,15 +231,14 @@ class BlendedEnergy(ParticleAdapter):
 
     def _counts(self) -> Table:
         layout, fade = self.layout, self.layout.fade[: self.layout.sites.free]
-        _, volumes = shape_gradients(layout.solid.nodes, layout.solid.cells)
-        each = layout.sites.volume / (int(layout.sites.basis.max()) + 1)  # of a site
+        whole, counted = layout.count()
         rows = (
             ("atoms that count fully", str(int((fade == 0.0).sum()))),
             ("atoms in the blend", str(int((fade > 0.0).sum()))),
             ("pads, which follow the mesh", str(len(layout.fade) - len(fade))),
             ("nodes that move freely", str(len(layout.own))),
-            ("sites in the body", f"{volumes.sum() / each:.9g}"),
-            ("of them, counted", f"{(1.0 - fade).sum() + volumes @ layout.cell_weights / each:.9g}"),
+            ("sites in the body", f"{whole:.9g}"),
+            ("of them, counted", f"{counted:.9g}"),
         )
         return Table("Who counts", ("what", "how many"), rows)
 
@@ -229,18 +251,6 @@ class BlendedEnergy(ParticleAdapter):
             worst = float(np.linalg.norm(self.ghost_forces(deformation), axis=1).max())
             rows.append((name, f"{worst:.1e}"))
         return Table("Ghost forces on the perfect crystal", ("strain", "largest / (eV/Å)"), tuple(rows))
-
-
-def _vacant(options: BlendingOptions, layout: Layout) -> Array:
-    found = np.zeros(layout.sites.free, dtype=bool)
-    for point in options.vacancies:
-        if len(point) != layout.sites.dimension:
-            raise RegionError(f"the vacancy {point} has {len(point)} coordinates, not {layout.sites.dimension}")
-        _, nearest = cKDTree(layout.sites.points).query(point)
-        if nearest >= layout.sites.free or found[nearest]:
-            raise RegionError(f"the site nearest to the vacancy {point} is no atom of the region")
-        found[nearest] = True
-    return found
 
 
 def _matrix(given: list[list[float]] | None, dimension: int) -> Array:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from scalespan.adapters.interface import Array, CaseError, Indices, RegionError, Solid
+from scalespan.adapters.interface import Array, CaseError, Indices, RegionError, Solid, shape_gradients
 
 from ..handshake import AtomsRegion, CrystalRegion, Sites, find_sites
 from .options import FadeOptions
@@ -42,6 +42,13 @@ class Layout:
         """The nodes that move freely and are no atom's place."""
         return np.flatnonzero(self.counted & (self.at_site < 0) & ~self.solid.held)
 
+    def count(self) -> tuple[float, float]:
+        """Return how many sites the body has, and how many atoms and cells count together."""
+        _, volumes = shape_gradients(self.solid.nodes, self.solid.cells)
+        each = self.sites.volume / (int(self.sites.basis.max()) + 1)  # of a site
+        atoms = float((1.0 - self.fade[: self.sites.free]).sum())
+        return float(volumes.sum()) / each, atoms + float(volumes @ self.cell_weights) / each
+
 
 def find_layout(options: FadeOptions, solid: Solid, shared: bool = True) -> Layout:
     """Return the layout; where nodes and atoms are not ``shared``, the mesh may be any, and lies over the atoms.
@@ -49,16 +56,20 @@ def find_layout(options: FadeOptions, solid: Solid, shared: bool = True) -> Layo
     Raises:
         CaseError: a mesh of another dimension, or coarser than the lattice where atoms and continuum both count.
     """
-    region = _widened(options.region, options.width)
+    if (d := solid.nodes.shape[1]) != (of := len(options.region.centre or options.region.low or [])):
+        raise CaseError(f"the mesh is {d}-dimensional, and the region {of}-dimensional")
+    at_nodes = blend(options, solid.nodes)
+    rim = 0.0 if shared else _longest_edge(solid, at_nodes)
+    region = _widened(options.region, options.width + rim)
     # The region is not read from a table: its numbers are in Å already.
     reach = CrystalRegion.model_construct(crystal=options.crystal, region=region, pad=options.pad)
     sites = find_sites(reach, solid.lattice())
-    if solid.nodes.shape[1] != sites.dimension:
-        raise CaseError(
-            f"the mesh is {solid.nodes.shape[1]}-dimensional, and the crystal {sites.dimension}-dimensional"
-        )
-    sites, fade = _sorted(sites, blend(options, sites.points), options.pad)
-    at_nodes = blend(options, solid.nodes)
+    if shared:
+        fade = blend(options, sites.points)
+    else:
+        near = _distance(options.region, sites.points) < options.width + rim
+        fade = _interpolated(solid, at_nodes, sites.points, near)
+    sites, fade = _sorted(sites, fade, options.pad)
     weights = at_nodes[solid.cells].mean(axis=1)
     distance, nearest = cKDTree(sites.points[: sites.free]).query(solid.nodes)
     counted = np.zeros(len(solid.nodes), dtype=bool)
@@ -77,6 +88,36 @@ def blend(options: FadeOptions, points: Array) -> Array:
         return np.where(outside > _SAME, 1.0, 0.0)
     found: Array = SHAPES[options.shape](np.clip(outside / options.width, 0.0, 1.0))
     return np.where(outside > options.width - _SAME, 1.0, found)
+
+
+def vacant(options: FadeOptions, layout: Layout) -> Array:
+    """Return which of the free sites (s,) the options leave empty.
+
+    Raises:
+        RegionError: a vacancy that is not in the region, or of another dimension.
+    """
+    found = np.zeros(layout.sites.free, dtype=bool)
+    for point in options.vacancies:
+        if len(point) != layout.sites.dimension:
+            raise RegionError(f"the vacancy {point} has {len(point)} coordinates, not {layout.sites.dimension}")
+        _, nearest = cKDTree(layout.sites.points).query(point)
+        if nearest >= layout.sites.free or found[nearest]:
+            raise RegionError(f"the site nearest to the vacancy {point} is no atom of the region")
+        found[nearest] = True
+    return found
+
+
+def _longest_edge(solid: Solid, at_nodes: Array) -> float:
+    cells = solid.cells[(at_nodes[solid.cells] < 1.0).any(axis=1)]
+    corners = solid.nodes[cells]
+    return float(np.linalg.norm(corners[:, :, None] - corners[:, None], axis=3).max(initial=0.0))
+
+
+def _interpolated(solid: Solid, at_nodes: Array, points: Array, near: Array) -> Array:
+    """Return β (m,) at points as the mesh's own shape functions give it, which cells weigh by; 1 where not ``near``."""
+    found = np.ones(len(points))
+    found[near] = solid.interpolation(points[near]) @ at_nodes
+    return np.where(found > 1.0 - _SAME, 1.0, np.where(found < _SAME, 0.0, found))
 
 
 def _distance(region: AtomsRegion, points: Array) -> Array:

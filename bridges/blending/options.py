@@ -22,11 +22,11 @@ class FadeOptions(Options):
     shape: Literal["linear", "cubic", "quintic"] = "cubic"  # of β: its curvature makes the ghost forces
     pad: Length = Field(gt=0)  # how far atoms that count reach: the engine's cut-off
     deformation: list[list[float]] | None = None  # F of everything at the start, held nodes included; None: none
+    vacancies: list[list[Length]] = Field(default_factory=list)  # the atom of the region nearest to each is taken out
 
 
 class BlendingOptions(FadeOptions):
     """Atoms that are the mesh's nodes where they fade."""
 
-    vacancies: list[list[Length]] = Field(default_factory=list)  # the atom of the region nearest to each is taken out
     # A dead load that cancels the perfect crystal's ghost forces, of the undeformed crystal or of `deformation` (BGFC).
     correction: Literal["none", "undeformed", "deformed"] = "none"

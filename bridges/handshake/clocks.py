@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalespan.adapters.interface import JOINT, Array, CaseError, Table, node_frequency
+from scalespan.adapters.interface import JOINT, Array, CaseError, Motion, NotOffered, Paced, Table, node_frequency
 from scalespan.adapters.interface.units import FEMTOSECOND
+
+from .probe import reflection_table
 
 if TYPE_CHECKING:
     from .handshake import Handshake
 
 _SHIFT = 1e-4  # Å, of a finite difference of forces
+_WHOLE = 1e-9  # relative, of a multiple
 _TOLERANCE = 1e-3  # relative, of ω²
 
 
@@ -45,24 +48,43 @@ def highest_frequency(forces: Callable[[Array], Array], positions: Array, masses
     return float(np.sqrt(max(float(largest), 0.0)))
 
 
-def clock_table(handshake: Handshake) -> Table:
-    """Return how long the continuum's step may be.
+def motion_tables(handshake: Handshake, motion: Motion) -> list[Table]:
+    """Return how long the steps of a motion may be, and what comes back from the joint.
 
     Raises:
-        CaseError: it is too long, and the options do not allow that.
+        NotOffered: another ensemble than "nve".
+        CaseError: a step that is too long, and the options do not allow that; steps that do not fit each other.
     """
-    step, beyond = handshake.options.continuum_step, handshake.options.beyond_limit
-    assert step is not None, "asked where there is one"
-    start, free = handshake.initial_atoms(), handshake.free
+    check_ensemble(motion)
+    longer = whole_multiple(handshake.options.continuum_step, motion.timestep) * motion.timestep
+    table, paced = _clock_table(handshake, motion.timestep, longer), handshake.engine.paced(motion.timestep)
+    if paced is not None:
+        check_interval(paced, round(longer / motion.timestep))
+        row = (f"interval of {paced.name}", f"{paced.steps * motion.timestep / FEMTOSECOND:.4g} fs")
+        table = Table(table.title, table.columns, (*table.rows, row))
+    return [table, reflection_table(handshake)]
 
-    def forces(places: Array) -> Array:
-        found: Array = np.asarray(handshake.fast(np.concatenate([places, start.positions[free:]])).forces)[:free]
-        return found
 
-    frequency = highest_frequency(forces, start.positions[:free], start.get_masses()[:free])
-    table = check_clocks(frequency, None, step, "the continuum's step", beyond)
-    displacement = handshake.displacement(start.positions)
-    product = step * node_frequency(handshake.solid, handshake.extension, displacement)
+def check_interval(paced: Paced, every: int) -> None:
+    """Check an engine's interval beside the continuum's step of ``every`` timesteps.
+
+    Raises:
+        CaseError: it is no whole multiple.
+    """
+    if paced.steps % every:
+        raise CaseError(
+            f"the interval of {paced.name} has {paced.steps} timesteps, and the continuum's step {every}",
+            todo="make the interval a whole multiple of continuum_step",
+        )
+
+
+def _clock_table(handshake: Handshake, step: float, longer: float) -> Table:
+    beyond = handshake.options.beyond_limit
+    table = check_clocks(_of_atoms(handshake), step, longer, "the continuum's step", beyond)
+    if longer == step:
+        return table
+    displacement = handshake.displacement(handshake.initial_atoms().positions)
+    product = longer * node_frequency(handshake.solid, handshake.extension, displacement)
     if product > JOINT and not beyond:
         raise CaseError(
             f"Δt·ω of the continuum is {product:.3g}, and beside atoms at most {JOINT}",
@@ -70,6 +92,43 @@ def clock_table(handshake: Handshake) -> Table:
         )
     row = (f"Δt·ω of the continuum, at most {JOINT}", f"{product:.3g}")
     return Table(table.title, table.columns, (*table.rows, row))
+
+
+def _of_atoms(handshake: Handshake) -> float:
+    """Return the atoms' highest frequency where they are at the start."""
+    start, free = handshake.initial_atoms(), handshake.free
+
+    def forces(places: Array) -> Array:
+        found: Array = np.asarray(handshake.fast(np.concatenate([places, start.positions[free:]])).forces)[:free]
+        return found
+
+    with handshake.clusters.asking(handshake.engine.surroundings()):  # a better engine is too dear to be asked so often
+        return highest_frequency(forces, start.positions[:free], start.get_masses()[:free])
+
+
+def check_ensemble(motion: Motion) -> None:
+    """Raise NotOffered for another ensemble than "nve"."""
+    if motion.ensemble != "nve":
+        raise NotOffered(
+            f"a handshake does not move in the ensemble '{motion.ensemble}'",
+            todo='take "nve", and [model.thermostat] for a bath around the core',
+        )
+
+
+def whole_multiple(longer: float | None, step: float) -> int:
+    """Return how many timesteps the continuum's step has; 1 where it has none of its own.
+
+    Raises:
+        CaseError: no whole number.
+    """
+    if longer is None:
+        return 1
+    count = round(longer / step)
+    if count < 1 or abs(longer / step - count) > _WHOLE * count:
+        raise CaseError(
+            f"continuum_step is {longer / step:g} times the timestep", todo="make it a whole multiple of the timestep"
+        )
+    return count
 
 
 def check_clocks(frequency: float, timestep: float | None, longer: float, what: str, beyond: bool) -> Table:

@@ -7,6 +7,9 @@ difference E₁ − E₂ holds each interaction of the region once, whatever the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from ase import Atoms
 
@@ -33,6 +36,20 @@ class Clusters:
         masses = np.concatenate([atoms.get_masses(), sites.masses[pads]])
         self._mixed = Atoms(numbers, np.concatenate([atoms.positions, sites.reference[pads]]), masses=masses)
         self._slaved = Atoms(sites.numbers, sites.reference, masses=sites.masses)
+
+    @property
+    def atoms(self) -> Atoms:
+        """The free atoms among their pads, as they were last asked about."""
+        return self._mixed
+
+    @contextmanager
+    def asking(self, engine: ParticleAdapter) -> Iterator[None]:
+        """Ask another engine about the free atoms among their pads, for a while."""
+        usual, self._engine = self._engine, engine
+        try:
+            yield
+        finally:
+            self._engine = usual
 
     def mixed(self, positions: Array, pads: Array) -> tuple[float, Array, Array]:
         """Return E₁ (eV), and the forces on the free atoms and on the pads.

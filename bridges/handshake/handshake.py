@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from ase.cell import Cell
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
@@ -30,6 +31,7 @@ from scalespan.adapters.interface import (
     OptionError,
     ParticleAdapter,
     Quantity,
+    RegionError,
     Results,
     State,
     Table,
@@ -37,12 +39,17 @@ from scalespan.adapters.interface import (
 )
 
 from .audit import audit_tables
+from .clocks import motion_tables
 from .clusters import Clusters
+from .estimate import error_table
+from .ledger import observed
 from .motion import TwoClocks
 from .options import HandshakeOptions
+from .paced import ThreeClocks
 from .preconditioner import stiffness
 from .sites import find_sites, free_atoms
 from .slaved import SlavedSites
+from .warm import counted
 
 _SAME_DENSITY = 1e-6  # relative
 
@@ -75,13 +82,14 @@ class Handshake(ParticleAdapter):
             raise CaseError(
                 f"the mesh has {self.solid.nodes.shape[1]} dimensions, and the crystal {self.sites.dimension}"
             )
-        self._perfect = perfect or atoms
+        self._perfect = perfect or atoms.surroundings()
         self.elements = None
         self.slaved = SlavedSites(self.solid, self.sites)
         self._check_density()
         taken = self.slaved.interpolation[: self.sites.free].T @ self.sites.masses[: self.sites.free]
         self.extension = Extension(self.solid, taken, options.slaved_below)
         self._moves: Indices = np.flatnonzero(~self.solid.held[self.extension.others])  # among `others`
+        self.counted = counted(self.solid, self.sites, self._of_nodes())  # the same, but for a law at a temperature
         self._nodes: Array = self.solid.nodes[self.extension.others[self._moves]]
         pads = self.slaved.interpolation[self.sites.free :]
         self._to_pads = self.extension.following(pads) if self.slaved.linear else None
@@ -90,10 +98,14 @@ class Handshake(ParticleAdapter):
         self.free = len(start)
         self.conservative = atoms.conservative
         self._start = self._initial(start)
-        self._held = self._deformed(np.asarray(options.deformation or np.eye(self.sites.dimension)))
+        self._deform(np.asarray(options.deformation or np.eye(self.sites.dimension)))
+        self._hold(self._start.cell)
 
     def initial_atoms(self) -> Atoms:
-        """The free atoms, then the free nodes (X) with their masses, all under the options' deformation."""
+        """The free atoms, then the free nodes (X) with their masses, all under the options' deformation.
+
+        Their cell is the box around the body. What the body is held by follows it: strain the cell to load the body.
+        """
         copy: Atoms = self._start.copy()
         return copy
 
@@ -119,6 +131,12 @@ class Handshake(ParticleAdapter):
         """Return the displacements (n, dimension) of all nodes of the mesh at the atoms' ``positions``."""
         return self.extension.fill(self._others(positions))
 
+    def _of_nodes(self) -> Array:
+        """Return an atom's mass (n,) for each node that moves, 0 for the others."""
+        found = np.zeros(len(self.solid.nodes))
+        found[self.extension.others[self._moves]] = self.sites.masses.mean()
+        return found
+
     def _others(self, positions: Array) -> Array:
         found = self._held.copy()
         found[self._moves] = positions[self.free :, : self.sites.dimension] - self._nodes
@@ -129,6 +147,7 @@ class Handshake(ParticleAdapter):
             raise AtomsError(
                 f"a handshake takes its own {len(self._start)} atoms and nodes", todo="start from initial_atoms()"
             )
+        self._hold(atoms.cell)
         fast, slow = self.fast(atoms.positions), self.slow(atoms.positions)
         return Results(
             energy=sum(fast.components.values()) + sum(slow.components.values()),
@@ -156,7 +175,7 @@ class Handshake(ParticleAdapter):
         """Return what changes with the continuum only: E_FE[U] − E_at[s_A ∪ s_P]."""
         field = self.displacement(positions)
         energy, on_sites = self.clusters.perfect(self.slaved.places(field))
-        elastic, on_nodes = self.solid.elastic(field)
+        elastic, on_nodes = self.counted.elastic(field)
         forces = self._forces(self.extension.gather(on_nodes - self.slaved.pull(on_sites, field)))
         components = {"counted twice": -energy, "continuum": elastic}
         return Results(energy=elastic - energy, forces=forces, components=components)
@@ -169,20 +188,16 @@ class Handshake(ParticleAdapter):
             CaseError: clocks that do not fit each other.
         """
         mine = atoms.copy()
+        self._hold(mine.cell)
         mine.calc = self.as_calculator()
-        self._motion = TwoClocks(mine, motion, self)
+        paced = self.engine.paced(motion.timestep)
+        self._motion = TwoClocks(mine, motion, self) if paced is None else ThreeClocks(mine, motion, self, paced)
 
     def observe(self) -> Observation:
-        """Return the energies of the moving atoms and nodes as they stand, without asking the engine again."""
+        """Return the ledger of the moving atoms and nodes as they stand, without asking the engine again."""
         moving = self._moving
         assert isinstance(moving, TwoClocks), "start makes it"
-        return Observation(
-            potential=sum(moving.components.values()),
-            kinetic=float(moving.atoms.get_kinetic_energy()),
-            temperature=float(moving.atoms[: self.free].get_temperature()),
-            volume=None,
-            components=moving.components,
-        )
+        return observed(moving)
 
     def save(self) -> State:
         """Return positions, momenta, the forces of the last step, and the thermostat's random numbers."""
@@ -197,8 +212,26 @@ class Handshake(ParticleAdapter):
 
         Raises:
             CaseError: a ghost force above the options' limit: the pad is too thin, or the law is of another crystal.
+            RegionError: the engine treats pads apart.
         """
-        return [*audit_tables(self), *self.engine.audit(atoms[: self.free])]
+        seen = self.clusters.atoms.copy()
+        pads = self.slaved.places(self.displacement(atoms.positions))[self.sites.free :]
+        seen.positions = np.concatenate([atoms.positions[: self.free], pads])
+        if (self.engine.focus(seen) >= self.free).any():
+            raise RegionError(f"the region of {self.engine.name} reaches the pads", todo="enlarge the atoms' region")
+        return [*audit_tables(self), *self.engine.audit(seen), *self.continuum.audit()]
+
+    def check_motion(self, atoms: Atoms, motion: Motion) -> list[Table]:
+        """Return the clocks, and what a probe of the joint sends back.
+
+        Raises:
+            CaseError: clocks that do not fit each other, or a step that is too long.
+        """
+        return motion_tables(self, motion)
+
+    def review(self, atoms: Atoms) -> list[Table]:
+        """Return how far the strains of a minimum can be trusted."""
+        return error_table(self, atoms)
 
     def close(self) -> None:
         """Close engines and continuum."""
@@ -237,16 +270,32 @@ class Handshake(ParticleAdapter):
         found.set_array("reference", np.concatenate([self.sites.reference[nearest], places]))
         return found
 
-    def _deformed(self, deformation: Array) -> Array:
-        """Deform the start uniformly; return the displacements of `others` that held nodes keep."""
-        d = self.sites.dimension
+    def _deform(self, deformation: Array) -> None:
+        """Deform the start uniformly, and the box around the body."""
+        d, box = self.sites.dimension, np.eye(3)
         if deformation.shape != (d, d) or np.linalg.det(deformation) <= 0.0:
-            raise OptionError(f"the deformation must be a {d}×{d} matrix with a determinant above zero")
+            raise OptionError(
+                f"the deformation must be a {d}×{d} matrix with a determinant above zero",
+                todo="write F, which has ones on its diagonal where nothing is strained",
+            )
         self._start.positions = self.deformed(self._start.positions, deformation)
         self._start.set_array("reference", self.deformed(self._start.arrays["reference"], deformation))
-        held: Array = self.solid.held_displacement[self.extension.others].copy()
-        held += self.solid.nodes[self.extension.others] @ (deformation - np.eye(d)).T
-        return held
+        box[:d, :d] = np.diag(np.ptp(self.solid.nodes, axis=0)) @ deformation.T
+        self._start.cell = box
+
+    def _hold(self, cell: Cell) -> None:
+        """Let held nodes follow the box around the body.
+
+        Raises:
+            AtomsError: a box without volume.
+        """
+        if cell.rank != 3:
+            raise AtomsError("a handshake's atoms need the body's box as their cell", todo="start from initial_atoms()")
+        d = self.sites.dimension
+        box = np.diag(np.ptp(self.solid.nodes, axis=0))
+        deformation = np.linalg.solve(box, cell.array[:d, :d]).T
+        others = self.extension.others
+        self._held = self.solid.held_displacement[others] + self.solid.nodes[others] @ (deformation - np.eye(d)).T
 
     def deformed(self, positions: Array, deformation: Array) -> Array:
         """Return positions (n, 3) under a uniform F and the inner displacements of its crystal."""

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 
-from scalespan.adapters.interface import Array, AseMotion, CaseError, Motion, NotOffered, Results, State
+from scalespan.adapters.interface import Array, AseMotion, CaseError, Motion, Results, State
 
+from .clocks import check_ensemble, whole_multiple
 from .layer import Layer
 from .ledger import Ledger
 from .linear import LinearPart
@@ -34,7 +35,7 @@ class TwoClocks(AseMotion):
 
     def __init__(self, atoms: Atoms, motion: Motion, handshake: Handshake) -> None:
         self._handshake = handshake
-        self._every = _multiple(handshake.options.continuum_step, motion.timestep)
+        self._every = whole_multiple(handshake.options.continuum_step, motion.timestep)
         self._move = {"respa": self._step, "staggered": self._staggered_step}[handshake.options.scheme]
         self._layer = Layer(handshake, motion.timestep) if handshake.options.thermostat else None
         split = self._every > 1 and handshake.options.scheme == "respa"
@@ -44,12 +45,7 @@ class TwoClocks(AseMotion):
         self._fast, self._slow = self.ledger.last, handshake.slow(atoms.positions)
 
     def _build(self) -> Any:
-        if self.motion.ensemble != "nve":
-            raise NotOffered(
-                f"a handshake does not move in the ensemble '{self.motion.ensemble}'",
-                todo='take "nve", and [model.thermostat] for a bath around the core',
-            )
-        return None
+        check_ensemble(self.motion)
 
     @property
     def components(self) -> dict[str, float]:
@@ -57,9 +53,9 @@ class TwoClocks(AseMotion):
         return {**self._fast.components, **self._slow.components}
 
     @property
-    def heat(self) -> float | None:
-        """What the layer has given since the start (eV); None without one."""
-        return self._layer.heat if self._layer else None
+    def given(self) -> dict[str, float]:
+        """What came from outside since the start (eV): the layer's heat."""
+        return {"bath": self._layer.heat} if self._layer else {}
 
     @property
     def forces(self) -> Array | None:
@@ -154,14 +150,3 @@ def _forces(part: Results) -> Array:
 def _restored(part: Results, state: State, name: str) -> Results:
     components = dict(zip(part.components, state[f"{name}/energies"].tolist(), strict=True))
     return Results(energy=sum(components.values()), forces=state[f"{name}/forces"].copy(), components=components)
-
-
-def _multiple(longer: float | None, step: float) -> int:
-    if longer is None:
-        return 1
-    count = round(longer / step)
-    if count < 1 or abs(longer / step - count) > _WHOLE * count:
-        raise CaseError(
-            f"continuum_step is {longer / step:g} times the timestep", todo="make it a whole multiple of the timestep"
-        )
-    return count

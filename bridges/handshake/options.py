@@ -56,7 +56,7 @@ class CrystalRegion(Options):
 class HandshakeOptions(CrystalRegion):
     """Atoms in a continuum of the same crystal."""
 
-    slaved_below: float = Field(default=0.3, gt=0, lt=1)  # nodes that keep less of their mass follow the others
+    slaved_below: float = Field(default=0.4, gt=0, lt=1)  # nodes that keep less of their mass follow the others
     continuum_step: Time | None = Field(default=None, gt=0)  # a whole multiple of the timestep; None: the timestep
     # respa: kicks of the continuum between the atoms' steps; staggered: pads move linearly in a continuum's step and
     # their force counts at its end, as between two participants

@@ -20,9 +20,9 @@ import numpy as np
 from scipy.sparse import block_diag, coo_array, csr_array, eye_array
 from scipy.spatial import cKDTree
 
-from scalespan.adapters.interface import Array, shape_gradients
+from scalespan.adapters.interface import Array, Solid
 
-from .sites import free_atoms
+from .sites import Sites, free_atoms
 
 if TYPE_CHECKING:
     from .handshake import Handshake
@@ -33,29 +33,42 @@ _NEIGHBOURS = 1.2  # times the shortest distance: nearest neighbours, of a strai
 
 def stiffness(handshake: Handshake) -> csr_array:
     """Return P (n, n), eV/Å², of the free atoms and then the moving nodes, where they are at the start."""
-    sites, moves = handshake.sites, handshake.moving_nodes
-    solid = handshake.solid
-    elastic = solid.stiffness(np.zeros_like(solid.nodes)).diagonal().sum()
-    modulus = _STIFFEST * float(elastic / (sites.dimension * solid.laplacian().diagonal().sum()))
-    nodes = modulus * _cells(handshake)[handshake.extension.others[moves]][:, handshake.extension.others[moves]]
+    sites, moves, solid = handshake.sites, handshake.moving_nodes, handshake.solid
+    modulus = stiff_modulus(solid)
+    taken = handshake.slaved.interpolation[: sites.free].T @ sites.masses[: sites.free]
+    left = np.clip(1.0 - taken / solid.masses, 0.0, 1.0)
+    columns = handshake.extension.others[moves]
+    nodes = modulus * solid.laplacian(left[solid.cells].mean(axis=1))[columns][:, columns]
     pads = handshake.extension.following(handshake.slaved.interpolation[sites.free :]).matrix()[:, moves]
     follow = block_diag([eye_array(handshake.free), pads], format="csr")
     places = np.concatenate([free_atoms(handshake.options, sites).positions, sites.reference[sites.free :]])
     springs, squares = unit_springs(places, handshake.free)
-    spring = 2.0 * sites.dimension * modulus * sites.volume / (len(np.unique(sites.basis)) * squares)
-    atoms = follow.T @ (spring * springs) @ follow
+    atoms = follow.T @ (spring_of(modulus, sites, squares) * springs) @ follow
     return csr_array(atoms + block_diag([csr_array((handshake.free, handshake.free)), nodes], format="csr"))
 
 
-def unit_springs(places: Array, free: int) -> tuple[csr_array, float]:
+def stiff_modulus(solid: Solid) -> float:
+    """Return μ (eV/Å^d) of a solid at rest, enlarged for its stiffest direction."""
+    elastic = solid.stiffness(np.zeros_like(solid.nodes)).diagonal().sum()
+    return _STIFFEST * float(elastic / (solid.nodes.shape[1] * solid.laplacian().diagonal().sum()))
+
+
+def spring_of(modulus: float, sites: Sites, squares: float) -> float:
+    """Return k (eV/Å²) of springs that have the modulus; ``squares``: of the bonds' lengths, as `unit_springs` says."""
+    return 2.0 * sites.dimension * modulus * sites.volume / (len(np.unique(sites.basis)) * squares)
+
+
+def unit_springs(places: Array, free: int, weights: Array | None = None) -> tuple[csr_array, float]:
     """Return springs of stiffness 1 (n, n) between nearest neighbours, one of the first ``free`` at least; and Σ r².
 
     Args:
         places: (n, 3) Å.
         free: how many of them move.
+        weights: (n,) of the places, of which a spring has the mean of its ends; None: all 1.
 
     Returns:
-        Σ (e_i − e_j)(e_i − e_j)ᵀ, and the sum of squared lengths (Å²) over the bonds of one free place, in the mean.
+        Σ w_ij (e_i − e_j)(e_i − e_j)ᵀ, and the sum of squared lengths (Å²) over the bonds of one free place, in the
+        mean.
     """
     tree = cKDTree(places)
     shortest = float(np.median(tree.query(places[:free], k=2)[0][:, 1]))
@@ -63,20 +76,7 @@ def unit_springs(places: Array, free: int) -> tuple[csr_array, float]:
     i, j = pairs[pairs.min(axis=1) < free].T
     squares = ((places[i] - places[j]) ** 2).sum(axis=1)
     mean = float((squares[i < free].sum() + squares[j < free].sum()) / free)
-    values = np.repeat([1.0, 1.0, -1.0, -1.0], len(i))
+    each = np.ones(len(i)) if weights is None else 0.5 * (weights[i] + weights[j])
+    values = np.concatenate([each, each, -each, -each])
     rows, columns = np.concatenate([i, j, i, j]), np.concatenate([i, j, j, i])
     return coo_array((values, (rows, columns)), shape=(len(places),) * 2).tocsr(), mean
-
-
-def _cells(handshake: Handshake) -> csr_array:
-    """Return L_cells (nodes, nodes)."""
-    solid, sites = handshake.solid, handshake.sites
-    taken = handshake.slaved.interpolation[: sites.free].T @ sites.masses[: sites.free]
-    left = np.clip(1.0 - taken / solid.masses, 0.0, 1.0)
-    gradients, volumes = shape_gradients(solid.nodes, solid.cells)
-    parts = left[solid.cells].mean(axis=1) * volumes
-    entries = np.einsum("e,eai,ebi->eab", parts, gradients, gradients)
-    width = solid.cells.shape[1]
-    rows, columns = np.repeat(solid.cells, width, axis=1), np.tile(solid.cells, (1, width))
-    count = len(solid.nodes)
-    return coo_array((entries.ravel(), (rows.ravel(), columns.ravel())), shape=(count, count)).tocsr()

@@ -112,7 +112,10 @@ def _bounds(region: AtomsRegion, dimension: int) -> tuple[Array, Array]:
     second = region.centre if region.centre is not None else region.high
     assert first is not None and second is not None, "the options check it"
     if len(first) != dimension or len(second) != dimension:
-        raise RegionError(f"the region has {len(first)} coordinates, and the crystal is periodic in {dimension}")
+        raise RegionError(
+            f"the region has {len(first)} coordinates, and the crystal repeats along {dimension}",
+            todo="give one for each axis along which it repeats",
+        )
     radius = region.radius or 0.0
     return np.asarray(first) - radius, np.asarray(second) + radius
 
@@ -155,10 +158,16 @@ def free_atoms(options: CrystalRegion, sites: Sites) -> Atoms:
     tree = cKDTree(sites.points)
     for point in options.vacancies:
         if len(point) != sites.dimension:
-            raise RegionError(f"the vacancy {point} has {len(point)} coordinates, and must have {sites.dimension}")
+            raise RegionError(
+                f"the vacancy {point} has {len(point)} coordinates",
+                todo=f"give {sites.dimension}, one for each axis along which the crystal repeats",
+            )
         _, nearest = tree.query(point)
         if nearest >= sites.free or not keep[nearest]:
-            raise RegionError(f"the site nearest to the vacancy {point} is no atom of the region")
+            raise RegionError(
+                f"the site nearest to the vacancy {point} is no atom of the region",
+                todo="move it inside, away from others, or enlarge the region",
+            )
         keep[nearest] = False
     chosen = np.flatnonzero(keep)
     return Atoms(sites.numbers[chosen], sites.reference[chosen], masses=sites.masses[chosen])

@@ -22,6 +22,7 @@ class SlavedSites:
         self._cells, self._of_site = np.unique(cells, return_inverse=True)
         gradients, _ = shape_gradients(solid.nodes, solid.cells[self._cells])
         self._gradients, self._corners = gradients, solid.cells[self._cells]
+        self._known: tuple[Array, tuple[Array, Array]] | None = None  # the last displacements, and their shifts
         self._inner = solid.inner(np.eye(sites.dimension)[None]) is not None
 
     @property
@@ -53,8 +54,11 @@ class SlavedSites:
         return found
 
     def _shifts(self, displacement: Array) -> tuple[Array, Array]:
-        d = self._sites.dimension
-        gradient = np.einsum("cak,cal->ckl", displacement[self._corners], self._gradients)
-        found = self._solid.inner(np.eye(d) + gradient)
-        assert found is not None, "asked before"
-        return found
+        """Return ξ and its slopes in each cell that holds sites; `places` and `pull` ask at the same displacement."""
+        moved = displacement[self._corners]
+        if self._known is None or not np.array_equal(self._known[0], moved):
+            gradient = np.einsum("cak,cal->ckl", moved, self._gradients)
+            found = self._solid.inner(np.eye(self._sites.dimension) + gradient)
+            assert found is not None, "asked before"
+            self._known = moved, found
+        return self._known[1]

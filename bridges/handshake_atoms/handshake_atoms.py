@@ -36,14 +36,21 @@ from scalespan.adapters.interface import (
     Table,
 )
 from scalespan.adapters.interface.units import FEMTOSECOND, convert
-from scalespan.bridges.handshake import Clusters, Sites, check_clocks, find_sites, free_atoms, highest_frequency
+from scalespan.bridges.handshake import (
+    Clusters,
+    Sites,
+    check_clocks,
+    find_sites,
+    free_atoms,
+    highest_frequency,
+    rim_table,
+)
 from scalespan.bridges.interface import Bridge, Exchange, Field, Mesh, Read
 
 from .options import HandshakeAtomsOptions
 
 _SAME = 1e-9  # Å, and relative of times
 _NEAR = 1e-5  # Å and amu: what formats keep
-_STRAINS = {"1 % stretch": (0.01, 0.0), "1 % shear": (0.0, 0.01)}  # stretch, shear
 
 
 class HandshakeAtoms(Bridge):
@@ -53,6 +60,7 @@ class HandshakeAtoms(Bridge):
     Options = HandshakeAtomsOptions
     parts = ("atoms", "perfect")
     time_unit = "fs"
+    adjoint = True
     longest_step = inf  # a window is divided into timesteps
 
     def __init__(
@@ -64,7 +72,7 @@ class HandshakeAtoms(Bridge):
     ) -> None:
         if not isinstance(atoms, ParticleAdapter):
             raise OptionError("a handshake's atoms need an engine", todo="give it the part 'atoms'")
-        self.options, self.engine, self._perfect = options, atoms, perfect or atoms
+        self.options, self.engine, self._perfect = options, atoms, perfect or atoms.surroundings()
         self.sites = find_sites(options)
         _check_sites(self.sites, options)
         self._steps = round(options.window / options.timestep)
@@ -76,6 +84,12 @@ class HandshakeAtoms(Bridge):
         self._reads = Field(options.displacement, options.mesh, "angstrom", d)
         self._writes = Field(options.force, options.mesh, options.force_unit, d)
         self._per_force = convert(1.0, "eV/angstrom", options.force_unit)
+        paced = atoms.paced(options.timestep)
+        if paced is not None and paced.steps > 1:
+            raise NotOffered(
+                f"an interval of {paced.name} spans windows of a coupling, which go forward only",
+                todo="leave the interval away, or join both in one process: handshake",
+            )
         self._start(options)
         self.work = 0.0  # eV, on the continuum since the start: Σ f(t_n)·(s(n+1) − s(n))
 
@@ -218,7 +232,9 @@ class HandshakeAtoms(Bridge):
         )
         options = self.options
         clocks = check_clocks(frequency, options.timestep, options.window, "the window", options.beyond_limit)
-        return [self._counts(), self._ghosts(), clocks, *self.engine.audit(self._atoms)]
+        limit = options.ghost_force
+        ghosts = rim_table(self.sites, self.clusters, self._strained, limit, frozen=True)
+        return [self._counts(), ghosts, clocks, *self.engine.audit(self._atoms)]
 
     def _counts(self) -> Table:
         taken = float(self.sites.masses[: self.sites.free].sum())
@@ -230,22 +246,8 @@ class HandshakeAtoms(Bridge):
         )
         return Table("Atoms in another participant's continuum", ("what", "how much"), rows)
 
-    def _ghosts(self) -> Table:
-        """Compare with zero what the perfect crystal's sites in the region feel under uniform strains."""
-        rows, worst = [], 0.0
-        for name, (stretch, shear) in _STRAINS.items():
-            gradient = np.zeros((self.dimension, self.dimension))
-            gradient[0, :2] = stretch, shear
-            _, forces = self.clusters.perfect(self._places(self.sites.points @ gradient.T))
-            largest = float(np.abs(forces[: self.sites.free]).max())
-            rows.append((name, f"{largest:.1e}"))
-            worst = max(worst, largest)
-        if worst > self.options.ghost_force:
-            raise CaseError(
-                f"the perfect crystal under uniform strain feels a ghost force of {worst:.2g} eV/Å",
-                todo="make the pad as thick as the engine's cut-off, twice that for many-body forces",
-            )
-        return Table("Ghost forces on atoms of the perfect crystal", ("strain", "largest / (eV/Å)"), tuple(rows))
+    def _strained(self, gradient: Array) -> Array:
+        return self._places(self.sites.points @ gradient.T)
 
     def close(self) -> None:
         """Close the engines."""

@@ -62,6 +62,7 @@ class Bridge(Adapter):
     """
 
     time_unit: str = "fs"
+    adjoint: bool = False  # energy is kept only if what it writes goes by the transpose of the way by which it reads
 
     @property
     @abstractmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import os
 import shlex
 import sys
 import traceback
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from .results import Outcome
 
 _log = logging.getLogger(__name__)
+
+_WIDE = 120  # columns
 
 _STATUS = (
     "Exit status: 0 done, 1 a bug in scalespan, 2 the case is wrong, 3 an engine is missing, "
@@ -221,7 +224,7 @@ def check(
     tables = coupled.check(found).tables if isinstance(found, coupled.CoupledCase) else check(found).tables
     for table in tables:
         _show(table)
-    Console().print(f"[bold green]ready:[/] {escape(_command(case))}", soft_wrap=True, highlight=False)
+    _console().print(f"[bold green]ready:[/] {escape(_command(case))}", soft_wrap=True, highlight=False)
 
 
 @app.command("list")
@@ -238,7 +241,7 @@ def list_(
     """
     from .catalogue import catalogue
 
-    console = Console()
+    console = _console()
     for table in catalogue(case):
         console.print(table)
 
@@ -282,10 +285,16 @@ def report(context: typer.Context, case: CasePath) -> None:
     print(f"report: {_report(folder)}")
 
 
+def _console() -> Console:
+    """Return rich's console; a file or a pipe, which has no width, gets one in which names stay whole."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=_WIDE)
+
+
 def _show(table: Table) -> None:
     from .check import shown
 
-    Console().print(shown(table), *([""] if table.note else []), sep="\n")
+    _console().print(shown(table), *([""] if table.note else []), sep="\n")
 
 
 def _report(folder: Path) -> Path:

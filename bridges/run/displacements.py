@@ -30,10 +30,10 @@ def displacement_plots(results: Path) -> list[Plot]:
     if REFERENCE not in atoms.arrays:
         return []
     reference, nodes = atoms.arrays[REFERENCE], atoms.numbers == 0
-    times, fields, moving = _fields(results, reference)
+    times, fields, moving = _fields(results, atoms)
     if not len(times):
         return []
-    if not moving:  # the steps of a search: the last one counts
+    if not moving:  # the steps of a search, the points of a scan: the last one counts
         times, fields = times[-1:], fields[-1:]
     spread = np.flatnonzero(np.ptp(reference, axis=0) > _FLAT)
     if len(spread) == 1:
@@ -41,8 +41,11 @@ def displacement_plots(results: Path) -> list[Plot]:
     return [_panels(reference, fields, times, nodes)]
 
 
-def _fields(results: Path, reference: Array) -> tuple[Array, Array, bool]:
-    """Return times (f,) fs, displacements (f, n, 3) Å of some frames, and whether these are times at all."""
+def _fields(results: Path, start: Atoms) -> tuple[Array, Array, bool]:
+    """Return times (f,) fs, displacements (f, n, 3) Å of some frames, and whether these are times at all.
+
+    Displacements are those beside the uniform one of the cell, where it is strained.
+    """
     file = results / "trajectory.extxyz"
     frames: list[Atoms] = list(iread(file)) if file.exists() else []
     final = results / "final.extxyz"
@@ -53,7 +56,14 @@ def _fields(results: Path, reference: Array) -> tuple[Array, Array, bool]:
     keep = frames[:: max(1, len(frames) // _FRAMES)]
     moving = all("time_fs" in each.info for each in keep)
     times = [float(each.info["time_fs"]) if moving else 0.0 for each in keep]
-    return np.array(times), np.array([each.positions - reference for each in keep]), moving
+    fields = [each.positions - start.arrays[REFERENCE] @ _strained(start, each) for each in keep]
+    return np.array(times), np.array(fields), moving
+
+
+def _strained(start: Atoms, frame: Atoms) -> Array:
+    """Return the transpose of the cell's F."""
+    whole = start.cell.rank == 3 == frame.cell.rank
+    return np.linalg.solve(start.cell.array, frame.cell.array) if whole else np.eye(3)
 
 
 def _over_time(places: Array, field: Array, times: Array) -> Plot:

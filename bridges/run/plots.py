@@ -18,7 +18,7 @@ from scalespan.adapters.interface import Array
 from scalespan.adapters.interface.units import KJ_PER_MOL
 
 from .record import read_series
-from .series import fit_line
+from .series import conserved, fit_line
 
 # Okabe and Ito's colours, told apart by colour-blind eyes: https://jfly.uni-koeln.de/color/
 INK, SOFT, RULE = "#1c2430", "#5c6774", "#dfe4e9"
@@ -57,8 +57,9 @@ def plots(results: Path, summary: Mapping[str, Any]) -> list[Plot]:
         "coupled": coupled.plots,
     }
     from .displacements import displacement_plots
+    from .strains import strain_plots
 
-    return [*displacement_plots(results), *makers[summary["task"]](results, summary)]
+    return [*displacement_plots(results), *strain_plots(results), *makers[summary["task"]](results, summary)]
 
 
 def axes(x: str, y: str, *, height: float = 3.1) -> Axes:
@@ -90,7 +91,8 @@ def _series(results: Path, name: str) -> dict[str, Array] | None:
     return table if any(len(column) for column in table.values()) else None
 
 
-def _time(table: Mapping[str, Array]) -> tuple[Array, str]:
+def in_time(table: Mapping[str, Array]) -> tuple[Array, str]:
+    """Return the times of a series, in fs or ps, and what to write below them."""
     fs = table["time/fs"]
     return (fs / 1000.0, "time (ps)") if fs[-1] >= 2000.0 else (fs, "time (fs)")
 
@@ -103,13 +105,16 @@ def _kj(series: Array) -> Array:
 
 
 def _dynamics(results: Path, summary: Mapping[str, Any]) -> list[Plot]:
+    from .ledger import ledger_plots
+    from .mixing import mixing_plots
+
     table = _series(results, "energies")
     if table is None or len(table["step"]) < 2:
         return []
     found = [_energies(table)]
     if any(check["name"] == "drift" for check in summary["checks"]):
         found.append(_drift(table))
-    found.append(_temperature(table, summary))
+    found += [*ledger_plots(table), *mixing_plots(table), _temperature(table, summary)]
     volume = table.get("volume/angstrom^3")
     if volume is not None and np.ptp(volume) > 0.0:
         found.append(_line(table, volume / 1000.0, "Volume", "volume (nm³)"))
@@ -117,7 +122,7 @@ def _dynamics(results: Path, summary: Mapping[str, Any]) -> list[Plot]:
 
 
 def _energies(table: Mapping[str, Array]) -> Plot:
-    time, label = _time(table)
+    time, label = in_time(table)
     ax = axes(label, "energy − start (kJ/mol)")
     for name, colour in (("potential", BLUE), ("kinetic", ORANGE), ("total", INK)):
         series = _kj(table[f"{name}/eV"])
@@ -128,11 +133,12 @@ def _energies(table: Mapping[str, Array]) -> Plot:
 
 
 def _drift(table: Mapping[str, Array]) -> Plot:
-    time, label = _time(table)
+    time, label = in_time(table)
     ax = axes(label, "total energy − mean (kJ/mol)")
-    total = _kj(table["total/eV"])
+    total = _kj(conserved(table))
     line = fit_line(table["time/fs"] / 1000.0, total)
-    ax.plot(time, total - total.mean(), color=INK, linewidth=1.1, label="total")
+    name = "total, less what was given" if "conserved/eV" in table else "total"
+    ax.plot(time, total - total.mean(), color=INK, linewidth=1.1, label=name)
     ps = table["time/fs"] / 1000.0
     ax.plot(time, line.slope * (ps - ps.mean()), color=VERMILION, linewidth=1.8, label="linear fit")
     ax.margins(x=0.0)
@@ -141,7 +147,7 @@ def _drift(table: Mapping[str, Array]) -> Plot:
 
 
 def _temperature(table: Mapping[str, Array], summary: Mapping[str, Any]) -> Plot:
-    time, label = _time(table)
+    time, label = in_time(table)
     ax = axes(label, "temperature (K)")
     series = table["temperature/K"]
     ax.plot(time, series, color=VERMILION, linewidth=1.2, label="temperature")
@@ -157,7 +163,7 @@ def _components(table: Mapping[str, Array]) -> list[Plot]:
     names = [name for name in table if name.startswith("energy_") and name.endswith("/eV")]
     if len(names) < 2:
         return []
-    time, label = _time(table)
+    time, label = in_time(table)
     ax = axes(label, "energy − mean (kJ/mol)")
     for name, colour, style in zip(names, _colours(len(names)), _styles(len(names)), strict=True):
         series = _kj(table[name])
@@ -173,7 +179,7 @@ def _measures(table: Mapping[str, Array], x: str = "") -> list[Plot]:
         names = [name for name in table if name.endswith(f"/{unit}") and name != x]
         if not names:
             continue
-        along, label = (table[x], _named(x)) if x else _time(table)
+        along, label = (table[x], _named(x)) if x else in_time(table)
         ax = axes(label, shown)
         for name, colour, style in zip(names, _colours(len(names)), _styles(len(names)), strict=True):
             ax.plot(along, table[name], color=colour, linestyle=style, linewidth=1.2, label=name.rsplit("/", 1)[0])
@@ -184,7 +190,7 @@ def _measures(table: Mapping[str, Array], x: str = "") -> list[Plot]:
 
 
 def _line(table: Mapping[str, Array], series: Array, title: str, y: str) -> Plot:
-    time, label = _time(table)
+    time, label = in_time(table)
     ax = axes(label, y)
     ax.plot(time, series, color=BLUE, linewidth=1.2)
     ax.margins(x=0.0)
@@ -340,7 +346,7 @@ def _compare(results: Path, summary: Mapping[str, Any]) -> list[Plot]:
 def _named(column: str) -> str:
     name, _, unit = column.rpartition("/")
     shown = {"angstrom": "Å", "degree": "°"}.get(unit, unit)
-    return f"{name} ({shown})" if name else column
+    return f"{name} ({shown})" if name and unit != "1" else name or column
 
 
 def _signed(value: float) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import ase.io
 from ase import Atoms
 
+from .charts import chart_svg
 from .files import write_whole
 from .picture import picture
 from .plots import CYCLE, plots
@@ -35,6 +36,7 @@ def write(case: Path) -> Path:
     sections = [
         _checks(summary),
         _plots(results, summary),
+        _review(summary),
         _picture(results, summary),
         _audit(summary),
         _values(summary),
@@ -125,13 +127,22 @@ def _picture(results: Path, summary: Mapping[str, Any]) -> str:
 
 
 def _audit(summary: Mapping[str, Any]) -> str:
+    return _tables("Audit", summary.get("audit", []))
+
+
+def _review(summary: Mapping[str, Any]) -> str:
+    return _tables("Trust", summary.get("review", []))
+
+
+def _tables(heading: str, tables: Sequence[Mapping[str, Any]]) -> str:
     parts = []
-    for table in summary.get("audit", []):
+    for table in tables:
         head = "".join(f"<th>{escape(column)}</th>" for column in table["columns"])
         rows = ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table["rows"]]
         note = f'<p class="note">{escape(table["note"])}</p>' if table["note"] else ""
-        parts.append(f"<h3>{escape(table['title'])}</h3>{_table(head, rows)}{note}")
-    return f"<section><h2>Audit</h2>{''.join(parts)}</section>" if parts else ""
+        figure = f'<figure class="plot">{chart_svg(table)}</figure>' if table.get("chart") else ""
+        parts.append(f"<h3>{escape(table['title'])}</h3>{_table(head, rows)}{note}{figure}")
+    return f"<section><h2>{heading}</h2>{''.join(parts)}</section>" if parts else ""
 
 
 def _values(summary: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,3 +58,8 @@ class RunningLine:
     def slope(self) -> float:
         """The slope so far; zero with one point."""
         return float(self._xy / self._xx) if self._xx > 0.0 else 0.0
+
+
+def conserved(table: Mapping[str, Array]) -> Array:
+    """Return what an exact motion would keep (eV) of a series: the energy, less what was given where that is known."""
+    return table["conserved/eV"] if "conserved/eV" in table else table["total/eV"]

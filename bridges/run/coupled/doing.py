@@ -8,7 +8,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +74,7 @@ def run(case: CoupledCase, *, restart: bool, progress: Progress) -> Outcome:
         record.summarise(
             values={name: {"value": each.value, "unit": each.unit} for name, each in found.items()},
             participants={name: {"bridge": look.bridge, "versions": look.versions} for name, look in looks.items()},
-            audit=[vars(table) for table in tables(case, looks)],
+            audit=[asdict(table) for table in tables(case, looks)],
         )
         checks = tuple(compare(found, case.references)) + _task_checks(case) + joint_checks(found)
         record.summarise(status="finished", checks=[each.as_dict() for each in checks])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scalespan.adapters.interface import Array, Table
+from scalespan.adapters.interface import Array, Chart, Table
 from scalespan.bridges.interface import Bridge, Field
 
 from ..files import write_whole
@@ -41,6 +41,7 @@ class Look:
     regions: tuple[str, ...] = ()
     audit: tuple[Table, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    adjoint: bool = False
 
     def write(self, path: Path) -> None:
         """Write it down."""
@@ -51,7 +52,9 @@ class Look:
         """Return what was written at ``path``."""
         text: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         tables = [
-            Table(t["title"], tuple(t["columns"]), tuple(tuple(row) for row in t["rows"]), t["note"])
+            Table(
+                t["title"], tuple(t["columns"]), tuple(tuple(row) for row in t["rows"]), t["note"], _chart(t["chart"])
+            )
             for t in text.pop("audit")
         ]
         return cls(
@@ -88,7 +91,12 @@ def look_at(name: str, bridge: Bridge, versions: Mapping[str, str]) -> Look:
         regions=tuple(exchange.regions),
         audit=tuple(bridge.audit()),
         versions=versions,
+        adjoint=bridge.adjoint,
     )
+
+
+def _chart(text: Mapping[str, Any] | None) -> Chart | None:
+    return Chart(**text) if text else None
 
 
 def _spacing(points: Array) -> float:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from scalespan.adapters.interface import Array
 
+from ..ledger import joint_plots
 from ..plots import BLUE, CYCLE, Plot, axes
 from ..record import read_series
 from ..report import unit, words
@@ -29,7 +30,7 @@ def plots(results: Path, summary: Mapping[str, Any]) -> list[Plot]:
     }
     full = {name: table for name, table in tables.items() if len(table["window"]) > 1}
     found = [plot for name, table in full.items() for plot in _observed(name, table)]
-    return [*found, *_iterations(next(iter(full.values())))] if full else []
+    return [*joint_plots(full), *found, *_iterations(next(iter(full.values())))] if full else []
 
 
 def _observed(name: str, table: Mapping[str, Array]) -> list[Plot]:

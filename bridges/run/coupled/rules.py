@@ -8,7 +8,7 @@ from scalespan.adapters.interface import CaseError, UnitError, nearest
 from scalespan.adapters.interface.units import convert
 from scalespan.bridges.interface import Field
 
-from ..precice_config import Config, Participant
+from ..precice_config import Config, Participant, Transfer
 from ..precice_config import DataMapping as Mapped
 from .case import XML, CoupledCase
 from .look import Look
@@ -29,6 +29,9 @@ def fit(case: CoupledCase, looks: Mapping[str, Look]) -> None:
     for data, (name, unit), (other, theirs) in _sides(case.config, looks):
         _same_unit(data, (name, unit), (other, theirs))
     _fit_cells(case.config, looks)
+    for name, look in looks.items():
+        if look.adjoint:
+            _fit_adjoint(case.config, name)
 
 
 def fit_one(case: CoupledCase, name: str, look: Look) -> None:
@@ -67,6 +70,48 @@ def mapping_of(own: Participant, mesh: str, direction: str) -> Mapped | None:
         if each.direction == direction and (at == mesh or (not at and mesh in (each.source, each.target))):
             return each
     return None
+
+
+def mapping_between(config: Config, each: Transfer) -> Mapped | None:
+    """Return the mapping of an exchange: the sender's as it writes, or the receiver's as it reads."""
+    source, target = config.participant(each.source), config.participant(each.target)
+    written = [use.mesh for use in source.writes if use.data == each.data]
+    got = [use.mesh for use in target.reads if use.data == each.data]
+    found = [mapping_of(source, mesh, "write") for mesh in written] + [mapping_of(target, mesh, "read") for mesh in got]
+    return next((mapping for mapping in found if mapping is not None), None)
+
+
+def _fit_adjoint(config: Config, name: str) -> None:
+    """Raise where what ``name`` writes does not go back by the transpose of the way by which it reads.
+
+    A consistent and a conservative mapping of one kind, with the same settings, are each other's transpose:
+    ⟨Πv, f⟩ = ⟨v, Πᵀf⟩ (Farhat, Lesoinne, Le Tallec 1998, doi:10.1016/S0045-7825(97)00216-8).
+    """
+    all_of = [each for scheme in config.schemes for each in scheme.exchanges]
+    for read in (each for each in all_of if each.target == name):
+        for write in (each for each in all_of if (each.source, each.target) == (name, read.source)):
+            there, back = mapping_between(config, read), mapping_between(config, write)
+            if there is None or back is None or not _transposed(there, back):
+                raise CaseError(
+                    f"{read.data} comes to {name} by {_words(there)} and {write.data} goes back by {_words(back)}, "
+                    "which is not its transpose: work would be lost at the joint",
+                    where=XML,
+                    todo=f"map both in one way, consistent for {read.data} and conservative for {write.data}",
+                )
+
+
+def _transposed(there: Mapped, back: Mapped) -> bool:
+    return (there.constraint, back.constraint) == ("consistent", "conservative") and _how(there) == _how(back)
+
+
+def _how(mapping: Mapped) -> list[tuple[str, dict[str, str]]]:
+    """Return a mapping's tags and settings, without its meshes and its direction."""
+    own = {"direction", "from", "to", "constraint"}
+    return [(each.tag, {k: v for k, v in each.attributes.items() if k not in own}) for each in mapping.element.walk()]
+
+
+def _words(mapping: Mapped | None) -> str:
+    return "no mapping" if mapping is None else f"{mapping.kind} ({mapping.constraint})"
 
 
 def _known(what: object, known: object, sentence: str, todo: str) -> None:

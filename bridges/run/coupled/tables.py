@@ -15,7 +15,7 @@ from ..build_options import lacking
 from ..precice_config import DataMapping, Participant, Transfer
 from .case import XML, CoupledCase
 from .look import Look
-from .rules import mapping_of
+from .rules import mapping_between
 
 _WAIT = 60.0  # s for preCICE's own checker
 
@@ -28,7 +28,14 @@ def tables(case: CoupledCase, looks: Mapping[str, Look]) -> list[Table]:
     """
     audits = [replace(table, title=f"{name}: {table.title}") for name, look in looks.items() for table in look.audit]
     checker = [] if case.kind == "embedded" else [("preCICE's checker", line) for line in _precice_says(case)]
-    wary = [*_pairs(case), *_late(case), *_parallel(case), *coarse_kernels(case, looks), *_refused(case), *checker]
+    wary = [
+        *_pairs(case),
+        *_late(case),
+        *_parallel(case),
+        *coarse_kernels(case, looks),
+        *_refused(case),
+        *checker,
+    ]
     note = "nothing" if not wary else "each is allowed, and each has its price"
     warnings = [Table("To be wary of", ("what", "why"), tuple(wary), note)] if wary else []
     return [_overview(case), _participants(case, looks), _exchanges(case, looks), *audits, *warnings]
@@ -83,17 +90,8 @@ def _unit(looks: Mapping[str, Look], name: str, data: str, side: str) -> str:
     return next((field.unit for field in getattr(looks[name], side) if field.name == data), "?")
 
 
-def _mapping(case: CoupledCase, each: Transfer) -> DataMapping | None:
-    """Return the mapping of an exchange: the sender's as it writes, or the receiver's as it reads."""
-    source, target = case.config.participant(each.source), case.config.participant(each.target)
-    written = [use.mesh for use in source.writes if use.data == each.data]
-    got = [use.mesh for use in target.reads if use.data == each.data]
-    found = [mapping_of(source, mesh, "write") for mesh in written] + [mapping_of(target, mesh, "read") for mesh in got]
-    return next((mapping for mapping in found if mapping is not None), None)
-
-
 def _how(case: CoupledCase, each: Transfer) -> str:
-    mapping = _mapping(case, each)
+    mapping = mapping_between(case.config, each)
     return f"{mapping.kind}, {mapping.constraint}" if mapping else "none: the same points"
 
 
@@ -104,7 +102,7 @@ def _pairs(case: CoupledCase) -> Iterator[tuple[str, str]]:
     (Farhat, Lesoinne, Le Tallec 1998, doi:10.1016/S0045-7825(97)00216-8).
     """
     for scheme in case.config.schemes:
-        found = [(each, _mapping(case, each)) for each in scheme.exchanges]
+        found = [(each, mapping_between(case.config, each)) for each in scheme.exchanges]
         for one, moved in found:
             for other, loaded in found:
                 back = (one.source, one.target) == (other.target, other.source)

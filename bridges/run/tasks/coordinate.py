@@ -1,4 +1,4 @@
-"""What a scan runs along: a distance, an angle, a dihedral, or the place of a group."""
+"""What a scan runs along: a distance, an angle, a dihedral, the place of a group, or the strain of all."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from ase.geometry import (
 )
 from pydantic import Field, model_validator
 
-from scalespan.adapters.interface import Array, NotConverged, Options
+from scalespan.adapters.interface import Array, AtomsError, NotConverged, Options
 from scalespan.adapters.interface.units import Angle, Length
 
 from ..results import need_atoms
+
+_STEP = 1e-5  # of a strain, for its load: the third derivative's part and the energies' last digits are as small
 
 
 class Coordinate(Options):
@@ -34,8 +36,8 @@ class Coordinate(Options):
         """The values of the scan in `unit`."""
 
     @abstractmethod
-    def place(self, atoms: Atoms, value: float) -> None:
-        """Give the coordinate of ``atoms`` a value by moving the group as one body."""
+    def place(self, atoms: Atoms, value: float, start: Atoms) -> None:
+        """Give the coordinate of ``atoms``, which were ``start``, a value by moving the group as one body."""
 
     @abstractmethod
     def hold(self, value: float) -> FixConstraint:
@@ -111,7 +113,7 @@ class Distance(_Internal):
         """Return the distance at the minimum image, Å."""
         return float(atoms.get_distance(*self.atoms, mic=True))
 
-    def place(self, atoms: Atoms, value: float) -> None:
+    def place(self, atoms: Atoms, value: float, start: Atoms) -> None:
         """Move the group along the line of the two atoms."""
         atoms.set_distance(*self.atoms, value, fix=0, mic=True, indices=self.moved)
 
@@ -141,7 +143,7 @@ class Bend(_Internal):
         """Return the angle, degree."""
         return float(atoms.get_angle(*self.atoms, mic=True))
 
-    def place(self, atoms: Atoms, value: float) -> None:
+    def place(self, atoms: Atoms, value: float, start: Atoms) -> None:
         """Turn the group about the middle atom, in the plane of the three."""
         atoms.set_angle(*self.atoms, value, indices=self.moved)
 
@@ -172,7 +174,7 @@ class Dihedral(_Internal):
         """Return the dihedral, degree, from 0 to 360."""
         return float(atoms.get_dihedral(*self.atoms, mic=True))
 
-    def place(self, atoms: Atoms, value: float) -> None:
+    def place(self, atoms: Atoms, value: float, start: Atoms) -> None:
         """Turn the group about the middle bond."""
         atoms.set_dihedral(*self.atoms, value, indices=self.moved)
 
@@ -206,9 +208,10 @@ class Shift(Coordinate):
         """How far, Å."""
         return _spread(self.values, self.start, self.stop, self.points)
 
-    def place(self, atoms: Atoms, value: float) -> None:
-        """Move the group by ``value``."""
-        atoms.positions[list(self.group)] += value * np.array(self.direction) / np.linalg.norm(self.direction)
+    def place(self, atoms: Atoms, value: float, start: Atoms) -> None:
+        """Move the group by ``value`` from where it was."""
+        group, along = list(self.group), np.array(self.direction) / np.linalg.norm(self.direction)
+        atoms.positions[group] = start.positions[group] + value * along
 
     def hold(self, value: float) -> FixConstraint:
         """Return the constraint that keeps the group in its place."""
@@ -219,7 +222,63 @@ class Shift(Coordinate):
         need_atoms(self.group, atoms, "case.toml: task.coordinate.group")
 
 
-AnyCoordinate = Annotated[Distance | Bend | Dihedral | Shift, Field(discriminator="kind")]
+class Strain(Coordinate):
+    """A uniform strain of the cell with all that it holds: of a crystal, or of the box around a handshake's body.
+
+    F = 1 + λ G at the value λ. What relaxes starts from where it was, moved as the cell is; frozen atoms are clamps
+    that go with it. Where all others are relaxed, the load dE/dλ is that of moving all atoms with the cell.
+    """
+
+    unit: ClassVar[str] = "1"
+    kind: Literal["strain"]
+    group: tuple[int, ...] = Field(default=(), max_length=0)  # none: all atoms move
+    gradient: list[list[float]]  # G, with as many rows and columns as the body has dimensions
+    values: tuple[float, ...] = ()
+    start: float | None = None
+    stop: float | None = None
+    points: int | None = Field(default=None, gt=1)
+
+    @model_validator(mode="after")
+    def _square(self) -> Self:
+        if len(self.gradient) not in (1, 2, 3) or {len(row) for row in self.gradient} != {len(self.gradient)}:
+            raise ValueError("the gradient is a matrix of one, two or three rows and as many columns")
+        return self
+
+    @property
+    def numbers(self) -> list[float]:
+        """The values of λ."""
+        return _spread(self.values, self.start, self.stop, self.points)
+
+    def place(self, atoms: Atoms, value: float, start: Atoms) -> None:
+        """Give the cell its strain, and move all atoms with it."""
+        d, deformation = len(self.gradient), np.eye(3)
+        deformation[:d, :d] += value * np.array(self.gradient)
+        atoms.set_cell(start.cell.array @ deformation.T, scale_atoms=True)
+
+    def load(self, atoms: Atoms, value: float, start: Atoms) -> float:
+        """Return dE/dλ (eV) at the value of ``atoms``, which carry a calculator, by a central difference."""
+        energies = []
+        for there in (value + _STEP, value - _STEP):
+            self.place(atoms, there, start)
+            energies.append(atoms.get_potential_energy())
+        self.place(atoms, value, start)
+        return float((energies[0] - energies[1]) / (2.0 * _STEP))
+
+    def hold(self, value: float) -> FixConstraint:
+        """Return a constraint on nothing: the cell does not relax."""
+        return FixAtoms([])
+
+    def check(self, atoms: Atoms) -> None:
+        """Raise AtomsError for atoms without a cell."""
+        if atoms.cell.rank != 3:
+            raise AtomsError(
+                "the atoms have no cell to strain",
+                where="case.toml: task.coordinate",
+                todo="take a periodic crystal, or a handshake",
+            )
+
+
+AnyCoordinate = Annotated[Distance | Bend | Dihedral | Shift | Strain, Field(discriminator="kind")]
 
 
 class Held(FixConstraint):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,15 +65,16 @@ def run(case: Case, model: ParticleAdapter, atoms: Atoms, *, restart: bool, prog
     Raises:
         ScalespanError: it went wrong; `summary.json` says so too, and the last restart file holds.
     """
-    check(case, model, atoms)
+    told = check(case, model, atoms)
     record = Record.begin(case.folder, restart=restart, folder=case.results)
     try:
         keep_log(record.folder / "run.log")
-        _announce(case, model, atoms, record)
+        _announce(case, model, atoms, record, told)
         work = Run(model, atoms, case.output, record, progress, case.variant)
         found = case.task.run(work)
         values = {name: {"value": each.value, "unit": each.unit} for name, each in found.values.items()}
-        record.summarise(values=values, notes=work.notes)  # a wrong reference must not lose them
+        review = [asdict(table) for table in found.tables]
+        record.summarise(values=values, notes=work.notes, review=review)  # a wrong reference must not lose them
         checks = (*found.checks, *compare(found.values, case.references))
         record.summarise(status="finished", checks=[each.as_dict() for each in checks])
         return Outcome(found.values, checks, record.wall_s)
@@ -84,13 +86,13 @@ def run(case: Case, model: ParticleAdapter, atoms: Atoms, *, restart: bool, prog
         record.close()
 
 
-def _announce(case: Case, model: ParticleAdapter, atoms: Atoms, record: Record) -> None:
+def _announce(case: Case, model: ParticleAdapter, atoms: Atoms, record: Record, told: list[Table]) -> None:
     """Write what is known before the first number."""
     write_whole(record.folder / "case.toml", (case.folder / "case.toml").read_bytes())
     structure = atoms.copy()
     structure.calc = None
     write_whole(record.folder / "structure.extxyz", extxyz(structure))
-    tables = [vars(table) for table in model.audit(atoms)]
+    tables = [asdict(table) for table in (*model.audit(atoms), *told)]
     record.summarise(
         case=case.title,
         status="running",

@@ -26,12 +26,13 @@ from scalespan.adapters.interface.units import BOLTZMANN, FEMTOSECOND, KJ_PER_MO
 from ..loop import Alone, drive
 from ..record import Series
 from ..results import Check, Output, Value, statistics
-from ..series import RunningLine, fit_line
+from ..series import RunningLine, conserved, fit_line
 from ..solo import Solo
 from .task import Findings, Run, Task, describe
 
 _PER_PS = 1000.0 / KJ_PER_MOL  # eV/fs in kJ/mol/ps
 _DRIFT_SOURCE = "energy is conserved: zero, within 0.5 kJ/mol/ps for every 200 atoms, and twice the fit's error"
+_PERIODIC = "; npt needs a periodic force field"
 _RATIO_SOURCE = "total energy fluctuates far less than kinetic energy (doi:10.1093/oso/9780198803195.001.0001)"
 
 
@@ -64,7 +65,10 @@ class Dynamics(Task):
         "steps",
         *(
             f"{name}_{kind}"
-            for name in ("potential", "kinetic", "total", "temperature", "volume", "energy_{}")
+            for name in (
+                *("potential", "kinetic", "total", "conserved", "temperature", "volume"),
+                *("energy_{}", "kinetic_{}", "given_{}", "ledger_{}"),
+            )
             for kind in ("first", "last", "mean", "std", "min", "max")
         ),
     )
@@ -76,12 +80,12 @@ class Dynamics(Task):
     def check(self, model: ParticleAdapter, atoms: Atoms, output: Output) -> list[Table]:
         """Raise CaseError unless duration, interval and timestep are multiples of each other."""
         super().check(model, atoms, output)
-        plan = Plan.of(self, output)
+        plan, told = Plan.of(self, output), model.check_motion(atoms, self.motion)
         if self.motion.ensemble not in model.ensembles:
             raise NotOffered(
                 f"{model.name} does not move in the ensemble '{self.motion.ensemble}'",
                 where="case.toml: task.motion.ensemble",
-                todo=f"it knows {', '.join(sorted(model.ensembles))}; npt needs a periodic force field",
+                todo=f"it knows {', '.join(sorted(model.ensembles))}{_PERIODIC * (self.motion.ensemble == 'npt')}",
             )
         if self.velocities and not atoms.get_masses().any():
             raise AtomsError("the atoms have no masses", where="case.toml: task.velocities")
@@ -92,7 +96,7 @@ class Dynamics(Task):
             ("frames", f"{plan.steps // plan.every + 1}, one every {plan.every} steps"),
             ("restart file", f"every {plan.save} steps"),
         )
-        return [Table("Dynamics", ("what", "value"), rows)]
+        return [*told, Table("Dynamics", ("what", "value"), rows)]
 
     def run(self, run: Run) -> Findings:
         """Move the atoms, from the start or from the restart file, to the end."""
@@ -112,11 +116,11 @@ class Dynamics(Task):
         values: dict[str, Value] = {"steps": Value(float(table["step"][-1]), "1")}
         for column, series in table.items():
             if column not in ("step", "time/fs"):
-                name, unit = column.rsplit("/", 1)
+                name, unit = column.split("/", 1)
                 values |= statistics(name, series, unit)
         if self.motion.ensemble != "nve":
             return Findings(values)
-        line = fit_line(table["time/fs"], table["total/eV"])
+        line = fit_line(table["time/fs"], conserved(table))
         values["drift"] = Value(convert(line.slope, "eV/fs", "kJ/mol/ps"), "kJ/mol/ps")
         values["drift_error"] = Value(convert(line.error, "eV/fs", "kJ/mol/ps"), "kJ/mol/ps")
         # a picoelectronvolt below: atoms at rest fluctuate by round-off only
@@ -210,7 +214,7 @@ class _Writer:
             return
         run.model.restore(run.record.restart.state)
         table = run.record.table("energies")
-        self._line.add(table["time/fs"], table["total/eV"])
+        self._line.add(table["time/fs"], conserved(table))
 
     def accept(self, time: float) -> None:
         """Write what is to be written at ``time`` (ASE's)."""
@@ -229,7 +233,7 @@ class _Writer:
             self._series = run.record.series("energies", ["step", "time/fs", *row])
         self._series.row([step, fs, *row.values()])
         self._trajectory.frame(describe(self._task.kind, atoms, step=step, time_fs=fs, energy=seen.potential))
-        self._line.add([fs], [seen.potential + seen.kinetic])
+        self._line.add([fs], [seen.conserved])
         return seen
 
     def _show(self, step: int, seen: Observation) -> None:
@@ -252,7 +256,11 @@ def _row(output: Output, seen: Observation, atoms: Atoms) -> dict[str, float]:
     }
     if seen.volume is not None:
         row["volume/angstrom^3"] = seen.volume
-    row |= {f"energy_{name}/eV": value for name, value in seen.components.items()}
+    if seen.given:
+        row["conserved/eV"] = seen.conserved
+    kinds = {"energy": seen.components, "kinetic": seen.kinetic_parts, "given": seen.given, "ledger": seen.books}
+    row |= {f"{kind}_{name}/eV": value for kind, parts in kinds.items() for name, value in parts.items()}
+    row |= seen.numbers
     units = {name: measure.unit for name, measure in output.measure.items()}
     return row | {f"{name}/{units[name]}": value for name, value in output.measured(atoms).items()}
 

@@ -47,7 +47,8 @@ class Minimise(Task, Relax):
         """Go downhill, writing every step."""
         atoms = run.atoms.copy()
         atoms.calc = run.model.as_calculator()
-        atoms.set_constraint(FixAtoms(list(self.frozen)) if self.frozen else None)
+        ties = [each for each in atoms.constraints if hasattr(each, "matrix")]  # linear ones, of the model's own
+        atoms.set_constraint([*ties, FixAtoms(list(self.frozen))] if self.frozen else ties)
         memory = run.record.restart.state if run.record.restart else None
         if memory:
             atoms.set_positions(memory["positions"], apply_constraint=False)
@@ -76,7 +77,7 @@ class Minimise(Task, Relax):
         for name, measure in run.output.measure.items():
             values |= statistics(name, table[f"{name}/{measure.unit}"], measure.unit)
         reached = Check("force_max", values["force_max"].value, 0.0, self.fmax, "eV/angstrom", "a minimum: no force")
-        return Findings(values, [reached])
+        return Findings(values, [reached], run.model.review(atoms))
 
 
 class _Writer:
@@ -99,4 +100,4 @@ class _Writer:
             self._trajectory.frame(describe(self._task.kind, atoms, atoms.get_forces(), step=step, energy=energy))
             if run.record.due():
                 run.record.save(step, memory() | {"positions": atoms.get_positions()})
-        run.progress.show(step, f"E {energy:.6f} eV", f"force {force:.4f} of {self._task.fmax:.4f} eV/Å")
+        run.progress.show(step, f"E {energy:.6f} eV", f"force {force:.2g} of {self._task.fmax:.2g} eV/Å")

@@ -14,6 +14,7 @@ from ase.constraints import FixAtoms
 from ase.io.jsonio import encode
 from ase.optimize import BFGS, FIRE, LBFGS, BFGSLineSearch
 from pydantic import Field
+from scipy.sparse import block_array, csr_array, vstack
 from scipy.sparse.linalg import LinearOperator, splu
 
 from scalespan.adapters.interface import Array, EngineFailed, EngineMissing, NotOffered, Options, ParticleAdapter, State
@@ -140,14 +141,22 @@ def _accelerated(inputs: list[Array], outputs: list[Array]) -> Array:
 def _soft_first(atoms: Atoms) -> LinearOperator:
     """Return P⁻¹ of the model's stiffness, in place of the number with which L-BFGS begins.
 
+    Steps keep linear ties C u = 0 of the model's own, which its constraints show as `matrix`: (P Cᵀ; C 0).
     ASE's PreconLBFGS would line-search by the energy, which cannot tell steps in its last digits.
     """
-    free = np.setdiff1d(np.arange(len(atoms)), [i for each in atoms.constraints for i in each.get_indices()])
-    solver = splu(atoms.calc.adapter.preconditioner(atoms)[free][:, free].tocsc())
+    tied = [each for each in atoms.constraints if hasattr(each, "matrix")]
+    frozen = [i for each in atoms.constraints if each not in tied for i in each.get_indices()]
+    free = np.setdiff1d(np.arange(len(atoms)), frozen)
+    matrix = atoms.calc.adapter.preconditioner(atoms)[free][:, free]
+    if tied:
+        ties = vstack([csr_array(each.matrix[:, free]) for each in tied])
+        matrix = block_array([[matrix, ties.T], [ties, None]])
+    solver = splu(matrix.tocsc())
 
     def solve(forces: Array) -> Array:
-        found = np.zeros((len(atoms), 3))
-        found[free] = solver.solve(forces.reshape(-1, 3)[free])
+        found, given = np.zeros((len(atoms), 3)), np.zeros((matrix.shape[0], 3))
+        given[: len(free)] = forces.reshape(-1, 3)[free]
+        found[free] = solver.solve(given)[: len(free)]
         return found.ravel()
 
     return LinearOperator((3 * len(atoms),) * 2, matvec=solve, dtype=np.float64)

@@ -11,13 +11,13 @@ from scalespan.adapters.interface import Array, NotConverged, ParticleAdapter, R
 
 from ..record import Series
 from ..results import Output, Value, need_atoms, statistics
-from .coordinate import AnyCoordinate
+from .coordinate import AnyCoordinate, Strain
 from .relax import Relax
 from .task import Findings, Run, Task, describe
 
 
 class Scan(Task):
-    """The energy along a distance, an angle, a dihedral or the shift of a group; rigid or relaxed."""
+    """The energy along a distance, an angle, a dihedral, the shift of a group or a strain; rigid or relaxed."""
 
     kind: ClassVar[str] = "scan"
     values: ClassVar[tuple[str, ...]] = (
@@ -28,6 +28,7 @@ class Scan(Task):
         "scan_maximum",
         "scan_maximum_at",
         "barrier",
+        "load_{n}",
         "force_x_{n}",
         "force_y_{n}",
         "force_z_{n}",
@@ -50,8 +51,8 @@ class Scan(Task):
         rows = (
             ("coordinate", self.coordinate.kind),
             ("points", str(len(numbers))),
-            ("from", f"{numbers[0]:g} {self.coordinate.unit}"),
-            ("to", f"{numbers[-1]:g} {self.coordinate.unit}"),
+            ("from", self._at(numbers[0])),
+            ("to", self._at(numbers[-1])),
             ("others", f"relaxed by {self.relax.optimiser}" if self.relax else "stay"),
         )
         return [*super().check(model, atoms, output), Table("Scan", ("what", "value"), rows)]
@@ -61,6 +62,7 @@ class Scan(Task):
         atoms, done = run.atoms.copy(), run.record.position
         atoms.calc = run.model.as_calculator()
         if run.record.restart:
+            atoms.cell = run.record.restart.state["cell"]
             atoms.set_positions(run.record.restart.state["positions"])
         writer, numbers = _Writer(self, run), self.coordinate.numbers
         run.progress.start("scan", len(numbers), done)
@@ -68,27 +70,30 @@ class Scan(Task):
             with run.record.timed("model"):
                 self._move(run, atoms, number)
             writer.write(point, number, atoms)
-            run.record.save(point, {"positions": atoms.get_positions()})
+            run.record.save(point, {"positions": atoms.get_positions(), "cell": atoms.cell.array})
             energy = atoms.get_potential_energy()
-            run.progress.show(point, f"{number:g} {self.coordinate.unit}", f"E {energy:.6f} eV")
+            run.progress.show(point, self._at(number), f"E {energy:.6f} eV")
         return self._findings(run)
 
     def _move(self, run: Run, atoms: Atoms, number: float) -> None:
         atoms.set_constraint()
-        if self.relax is None or self.coordinate.kind == "shift":
-            moved = list(self.coordinate.group) or list(getattr(self.coordinate, "atoms", ()))
-            atoms.positions[moved] = run.atoms.positions[moved]
-        self.coordinate.place(atoms, number)
+        if self.relax is None:
+            atoms.cell, atoms.positions = run.atoms.cell, run.atoms.positions
+        self.coordinate.place(atoms, number, run.atoms)
         if self.relax:
-            held = [self.coordinate.hold(number)]
+            held = [*run.atoms.constraints, self.coordinate.hold(number)]  # the model's own ties first
             atoms.set_constraint([*held, FixAtoms(list(self.frozen))] if self.frozen else held)
             if not self.relax.to_minimum(atoms, lambda step, memory: None):
                 raise NotConverged(
-                    f"the point at {number:g} {self.coordinate.unit} did not relax in {self.relax.max_steps} steps",
+                    f"the point at {self._at(number)} did not relax in {self.relax.max_steps} steps",
                     where=self.kind,
                     todo="raise max_steps or fmax, and continue with --restart",
                 )
         atoms.get_forces()
+
+    def _at(self, number: float) -> str:
+        unit = self.coordinate.unit
+        return f"{number:g}" if unit == "1" else f"{number:g} {unit}"
 
     def _findings(self, run: Run) -> Findings:
         table = run.record.table("scan")
@@ -103,6 +108,8 @@ class Scan(Task):
             "scan_maximum_at": Value(float(at[high]), self.coordinate.unit),
             "barrier": Value(float(energies[high] - energies[low]), "eV"),
         }
+        if "load/eV" in table:
+            values |= _numbered("load", table["load/eV"], "eV")
         for axis in "xyz" if self.force_on else "":
             values |= _numbered(f"force_{axis}", table[f"force_{axis}/(eV/angstrom)"], "eV/angstrom")
         for name, measure in run.output.measure.items():
@@ -125,6 +132,10 @@ class _Writer:
         if task.force_on:
             total = found.forces[list(task.force_on)].sum(axis=0)
             row |= {f"force_{axis}/(eV/angstrom)": value for axis, value in zip("xyz", total.tolist(), strict=True)}
+        if isinstance(task.coordinate, Strain):
+            trial = atoms.copy()
+            trial.calc = run.model.as_calculator()
+            row["load/eV"] = task.coordinate.load(trial, number, run.atoms)
         units = {name: measure.unit for name, measure in run.output.measure.items()}
         row |= {f"{name}/{units[name]}": value for name, value in run.output.measured(atoms).items()}
         if self._series is None:

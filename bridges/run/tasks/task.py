@@ -33,6 +33,7 @@ class Findings:
 
     values: Mapping[str, Value]
     checks: Sequence[Check] = ()
+    tables: Sequence[Table] = ()  # what else a person should see in the report
 
 
 # From changed keys of the case, such as {"model.charges.scheme": "RC"}, to a model and its atoms.
