@@ -60,7 +60,8 @@ class Slack(Material):
     density = 4 * 39.948 / A**3
 
     def _respond(self, deformation, tangent):
-        return Response(np.zeros(len(deformation)), np.zeros_like(deformation))
+        slopes = np.zeros((len(deformation), 3, 3, 3, 3)) if tangent else None
+        return Response(np.zeros(len(deformation)), np.zeros_like(deformation), slopes)
 
 
 def openmm_step(count: int) -> float:

@@ -11,14 +11,13 @@ from ase.io import write
 from scipy.sparse import csc_array
 from scipy.sparse.linalg import splu
 
-from scalespan.adapters.ase import ASEAdapter
 from scalespan.adapters.interface import Array, load_file
 from scalespan.adapters.simplex import SimplexAdapter, SimplexOptions
 from scalespan.bridges.blending import BlendedEnergy, BlendingOptions, find_layout
 from scalespan.bridges.cauchy_born import CauchyBorn, CauchyBornOptions
 
 from .crystals import PairLaw, lengths
-from .potentials import StillingerWeber
+from .potentials import stillinger_weber
 
 SYSTEMS = load_file(Path(__file__).parents[1] / "adapters" / "weighted_systems.py")
 
@@ -99,7 +98,7 @@ def silicon_ball(
 ) -> BlendedEnergy:
     """Return Stillinger and Weber's silicon in a ball: its mesh has a node at each lattice point, half of the sites."""
     crystal = {"symbol": "Si", "structure": "diamond", "a": "5.43095 angstrom"}
-    engine = ASEAdapter.of(StillingerWeber())
+    engine = stillinger_weber()
     material = CauchyBorn(CauchyBornOptions.read({"crystal": crystal, "law": law}), engine)
     cell = bulk("Si", a=5.43095).cell.array
     steps = np.stack([each.ravel() for each in np.meshgrid(*[np.arange(-9, 10)] * 3)], axis=1)

@@ -51,8 +51,8 @@ class PairEngine(ParticleAdapter):
     Options = NoOptions
     skin = 0.4
 
-    def __init__(self, pair) -> None:
-        self.pair, self.calls = pair, 0
+    def __init__(self, pair, weights: Array | None = None) -> None:
+        self.pair, self.weights, self.calls = pair, weights, 0
         self._lists: dict[int, tuple[Array, Array]] = {}
 
     def _compute(self, atoms, wanted, charges):
@@ -63,12 +63,17 @@ class PairEngine(ParticleAdapter):
         r = np.linalg.norm(along, axis=1)
         value, slope = self.pair(r)
         value, slope = np.where(r < self.pair.cutoff, value, 0.0), np.where(r < self.pair.cutoff, slope, 0.0)
+        if self.weights is not None:
+            value, slope = (0.5 * (self.weights[i] + self.weights[j]) * each for each in (value, slope))
         pull = (slope / r)[:, None] * along
         forces = np.stack(
             [np.bincount(i, pull[:, k], len(x)) - np.bincount(j, pull[:, k], len(x)) for k in range(3)], axis=1
         )
         energy = float(value.sum())
         return Results(energy=energy, forces=forces, components={"pairs": energy})
+
+    def weighted(self, weights):
+        return PairEngine(self.pair, weights)
 
     def _pairs(self, x):
         known = self._lists.get(len(x))

@@ -1,130 +1,26 @@
-"""Published potentials for the tests of laws and handshakes, as ASE calculators with stress, and a law by formula."""
+"""Published potentials for the tests of laws and handshakes, with stress, and a law by formula."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
 
 import numpy as np
-from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.eam import EAM
-from ase.calculators.tersoff import Tersoff, TersoffParameters
-from ase.neighborlist import neighbor_list
-from ase.stress import full_3x3_to_voigt_6_stress
 
-from scalespan.adapters.interface import Array, Material, Options, Response
+from scalespan.adapters.interface import Array, Material, Options, Response, load_file
+from scalespan.adapters.stillinger_weber import StillingerWeberAdapter, StillingerWeberOptions
 
-_SMALL = 200_000  # vectors: up to so many, trying all is faster than ASE's bins
+CASES = Path(__file__).parents[2] / "cases"
 
 
-def neighbours(atoms, cutoff):
-    """Return both directions (i, j, r_j − r_i) of all pairs nearer than ``cutoff``, i ascending."""
-    count, cell = len(atoms), atoms.cell.complete().array
-    widths = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-    # Atoms may lie outside their cell, so images are counted from the spread of their places.
-    spread = np.ptp(atoms.positions @ np.linalg.inv(cell), axis=0)
-    reach = np.where(atoms.pbc, np.ceil(cutoff / widths + spread), 0).astype(int)
-    if count**2 * np.prod(2 * reach + 1) > _SMALL:
-        return neighbor_list("ijD", atoms, cutoff)
-    shifts = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), axis=-1).reshape(-1, 3)
-    along = (atoms.positions[None, :] - atoms.positions[:, None])[:, :, None] + shifts @ cell
-    squared = (along**2).sum(axis=-1)
-    first, second, image = np.nonzero((squared < cutoff**2) & (squared > 1e-12))
-    return first, second, along[first, second, image]
-
-
-class StillingerWeber(Calculator):
-    """Silicon of F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985), doi:10.1103/PhysRevB.31.5262.
-
-    E = Σ_{i<j} ε A (B r⁻⁴ − 1) exp(1/(r − a)) + Σ_i Σ_{j<k} ε λ (cos θ_jik + ⅓)² exp(γ/(r_ij − a) + γ/(r_ik − a)),
-    r in units of σ. The terms and all their slopes vanish at r = a.
-    """
-
-    implemented_properties: ClassVar = ["energy", "forces", "stress"]
-    default_parameters: ClassVar = {
-        "epsilon": 2.1683,  # eV, of the cohesive energy of 4.3366 eV
-        "sigma": 2.0951,  # Å
-        "A": 7.049556277,
-        "B": 0.6022245584,
-        "a": 1.80,
-        "lamda": 21.0,
-        "gamma": 1.20,
-    }
-    nolabel = True
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        super().calculate(atoms, properties, system_changes)
-        p = self.parameters
-        first, second, along = neighbours(self.atoms, p.a * p.sigma * (1.0 - 1e-9))
-        energy, pull = self._pairs(along / p.sigma)
-        added, more = self._triplets(first, along / p.sigma)
-        pull = (pull + more) / p.sigma  # ∂E/∂(r_j − r_i) of each directed pair
-        forces = np.zeros((len(self.atoms), 3))
-        np.add.at(forces, first, pull)
-        np.add.at(forces, second, -pull)
-        self.results = {"energy": energy + added, "forces": forces}
-        if self.atoms.cell.rank == 3:
-            virial = along.T @ pull / self.atoms.get_volume()
-            self.results["stress"] = full_3x3_to_voigt_6_stress(virial)
-
-    def _pairs(self, along):
-        p = self.parameters
-        r = np.linalg.norm(along, axis=1)
-        decay = np.exp(1.0 / (r - p.a))
-        well = p.B * r**-4 - 1.0
-        energy = 0.5 * p.epsilon * p.A * well * decay  # each pair is here twice
-        slope = 0.5 * p.epsilon * p.A * decay * (-4.0 * p.B * r**-5 - well / (r - p.a) ** 2)
-        return float(energy.sum()), (slope / r)[:, None] * along
-
-    def _triplets(self, first, along):
-        p = self.parameters
-        j, k = _couples(first, len(self.atoms))
-        r = np.linalg.norm(along, axis=1)
-        unit, decay = along / r[:, None], np.exp(p.gamma / (r - p.a))
-        cosine = (unit[j] * unit[k]).sum(axis=1)
-        weight, tilt = p.epsilon * p.lamda * decay[j] * decay[k], cosine + 1.0 / 3.0
-        energy = weight * tilt**2
-        pull = np.zeros_like(along)
-        for one, other in ((j, k), (k, j)):
-            radial = -energy * p.gamma / (r[one] - p.a) ** 2
-            turn = (2.0 * weight * tilt / r[one])[:, None] * (unit[other] - cosine[:, None] * unit[one])
-            np.add.at(pull, one, radial[:, None] * unit[one] + turn)
-        return float(energy.sum()), pull
-
-
-def _couples(first, atoms):
-    """Return all couples (j < k) of directed pairs that leave the same atom; ``first`` is ascending."""
-    counts = np.bincount(first, minlength=atoms)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    left, right = [np.zeros(0, dtype=int)], [np.zeros(0, dtype=int)]
-    for number in np.unique(counts):
-        j, k = np.triu_indices(number, 1)
-        begin = starts[:-1][counts == number]
-        left.append((begin[:, None] + j).ravel())
-        right.append((begin[:, None] + k).ravel())
-    return np.concatenate(left), np.concatenate(right)
-
-
-# J. Tersoff, Phys. Rev. B 39, 5566 (1989), doi:10.1103/PhysRevB.39.5566, silicon: R = 2.7 Å, S = 3.0 Å.
-_TERSOFF_SILICON = TersoffParameters(
-    m=3.0,
-    gamma=1.0,
-    lambda3=0.0,
-    c=1.0039e5,
-    d=16.217,
-    h=-0.59825,
-    n=0.78734,
-    beta=1.1e-6,
-    lambda2=1.7322,
-    B=471.18,
-    R=2.85,
-    D=0.15,
-    lambda1=2.4799,
-    A=1830.8,
-)
+def stillinger_weber(**parameters):
+    """Return Stillinger and Weber's silicon; ``parameters`` replace the published ones."""
+    return StillingerWeberAdapter(StillingerWeberOptions(**parameters))
 
 
 def tersoff_silicon():
-    return Tersoff({("Si", "Si", "Si"): _TERSOFF_SILICON})
+    """Return the case's."""
+    return load_file(CASES / "silicon_hot_atom" / "tersoff.py").Silicon()
 
 
 # X. W. Zhou, R. A. Johnson and H. N. G. Wadley, Phys. Rev. B 69, 144113 (2004), doi:10.1103/PhysRevB.69.144113:

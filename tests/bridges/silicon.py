@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from types import MethodType
-
 import numpy as np
 from ase.build import bulk
+from ase.neighborlist import neighbor_list
 
 from scalespan.adapters.ase import ASEAdapter
 from scalespan.bridges.force_mixing import ForceMixing, ForceMixingOptions
 
-from .potentials import StillingerWeber, neighbours, tersoff_silicon
+from .potentials import stillinger_weber, tersoff_silicon
 
 TERSOFF_CUTOFF = 3.0  # Å; a force reaches over two bonds, twice as far
 
 
 def tersoff() -> ASEAdapter:
-    """Return Tersoff's silicon as an adapter, for surfaces, too."""
-    calculator = tersoff_silicon()
-    slope = calculator._calc_bij_d
-
-    def lonely(self, zeta, beta, n):
-        # ASE divides by zero where an atom has one neighbour; nothing can change its bond order.
-        return slope(zeta, beta, n) if zeta > 0.0 else 0.0
-
-    calculator._calc_bij_d = MethodType(lonely, calculator)
-    return ASEAdapter.of(calculator)
-
-
-def stillinger_weber(**parameters) -> ASEAdapter:
-    return ASEAdapter.of(StillingerWeber(**parameters))
+    return ASEAdapter.of(tersoff_silicon())
 
 
 def mixing(low=None, high=None, **table) -> ForceMixing:
@@ -55,10 +41,9 @@ def crystal(size=3, rattle=0.05, skew=None, a=5.431):
 
 def site_energies(atoms):
     """Return Stillinger and Weber's energy (n,) eV of each atom: half of its pairs, all angles at it."""
-    weber = StillingerWeber()
-    p = weber.parameters
-    first, _, along = neighbours(atoms, p.a * p.sigma * (1.0 - 1e-9))
-    r = np.linalg.norm(along, axis=1) / p.sigma
+    p = stillinger_weber().options
+    first, lengths, along = neighbor_list("idD", atoms, p.a * p.sigma * (1.0 - 1e-9))
+    r = lengths / p.sigma
     pairs = 0.5 * p.epsilon * p.A * (p.B * r**-4 - 1.0) * np.exp(1.0 / (r - p.a))
     found = np.bincount(first, pairs, len(atoms))
     for i in range(len(atoms)):

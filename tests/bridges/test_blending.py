@@ -97,19 +97,23 @@ def test_a_dead_load_of_another_strain_leaves_the_difference(tmp_path: Path) -> 
 # ---- the rates of the blend ----
 
 
-@pytest.mark.parametrize(("shape", "rate"), [("linear", 1.0), ("cubic", 1.5), ("quintic", 1.5)])
-def test_the_error_falls_with_the_width_at_the_rate_of_the_shape(tmp_path: Path, shape: str, rate: float) -> None:
+@pytest.mark.parametrize(
+    ("shape", "rate", "within"), [("linear", 1.0, 0.005), ("cubic", 1.5, 0.025), ("quintic", 1.5, 0.015)]
+)
+def test_the_error_falls_with_the_width_at_the_rate_of_the_shape(
+    tmp_path: Path, shape: str, rate: float, within: float
+) -> None:
     """L² of the strain: K^(−1) where β has kinks, K^(−3/2) where it has none.
 
     The figures, at R = 50 atoms on each side: linear 5.89e-5 at K = 32 and 1.47e-5
-    at 128; cubic 3.48e-5 and 4.48e-6; quintic 4.28e-5 and 5.40e-6.
+    at 128; cubic 3.48e-5 and 4.48e-6; quintic 4.28e-5 and 5.40e-6: slopes of 1.001, 1.479 and 1.493.
     """
     errors = []
     for width in (32, 128):
         size = 2 * (50 + width)
         strain = strain_of(chain_of(tmp_path, A, 50, width, size, shape=shape), size)
         errors.append(float(np.sqrt(A) * np.linalg.norm(strain)))
-    assert np.log(errors[0] / errors[1]) / np.log(4.0) == pytest.approx(rate, abs=0.03)
+    assert np.log(errors[0] / errors[1]) / np.log(4.0) == pytest.approx(rate, abs=within)
     known = {"linear": (5.89e-5, 1.47e-5), "cubic": (3.48e-5, 4.48e-6), "quintic": (4.28e-5, 5.40e-6)}
     assert errors == pytest.approx(known[shape], rel=3e-3)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import units
 from ase.io import write
 
 from scalespan.adapters.interface import CaseError, Motion, NotOffered, OptionError
@@ -22,6 +23,7 @@ from .crystals import (
     box,
     chain,
     fcc,
+    fs,
     handshake,
     lengths,
     spacing,
@@ -81,11 +83,51 @@ def test_a_vacancy_relaxes_as_in_the_handshake(tmp_path: Path) -> None:
     assert np.linalg.norm(moved[0] - moved[1]) < 0.1 * np.linalg.norm(moved[1])
 
 
-def test_motion_is_refused(tmp_path: Path) -> None:
+def test_motion_without_friction_is_refused(tmp_path: Path) -> None:
     model = blended(tmp_path, 1)
     assert not model.conservative
     with pytest.raises(NotOffered, match="heat up"):
         model.start(model.initial_atoms(), Motion(timestep="1 fs"))
+    damped = Motion(timestep="1 fs", ensemble="langevin", temperature="0 K", friction="0.1 1/fs")
+    with pytest.raises(OptionError, match="one clock"):
+        blended(tmp_path, 1, continuum_step="2 fs").start(model.initial_atoms(), damped)
+
+
+def moving(folder: Path, temperature: str, friction: float):
+    """Return a sheet with a vacancy, blended, that moves with friction (1/ASE's time)."""
+    model = blended(folder, 2, vacancies=[lengths([0.0, 0.0])], deformation=[[1.01, 0.0], [0.0, 1.0]])
+    table = {"timestep": fs(0.02), "ensemble": "langevin", "temperature": temperature}
+    model.start(model.initial_atoms(), Motion.read(table | {"friction": f"{friction * units.fs!r} 1/fs"}))
+    return model
+
+
+def test_damped_motion_comes_to_rest_where_the_minimum_of_the_forces_is(tmp_path: Path) -> None:
+    model = moving(tmp_path, "0 K", 3.0)
+    model.advance(model.longest_step * 300)
+    atoms, settled = model.initial_atoms(), model.atoms.positions
+    atoms.calc, begin = model.as_calculator(), atoms.positions.copy()
+    assert Relax(optimiser="precon-lbfgs", fmax="1e-7 eV/angstrom", max_steps=80).to_minimum(atoms, lambda *_: None)
+    assert np.abs(settled - atoms.positions).max() < 1e-3 * np.abs(atoms.positions - begin).max()
+
+
+def test_friction_holds_the_temperature(tmp_path: Path) -> None:
+    """Of atoms and nodes; the same bits after a restore."""
+    model = moving(tmp_path, "100 K", 3.0)
+    model.advance(model.longest_step * 60)
+    seen = []
+    for _ in range(40):
+        model.advance(model.longest_step * 5)
+        seen.append(model.observe().kinetic)
+    expected = 0.5 * 2 * len(model.atoms) * units.kB * 100.0
+    assert not np.any(model.atoms.positions[:, 2])
+    assert np.mean(seen) == pytest.approx(expected, rel=0.1)
+    state = {key: value.copy() for key, value in model.save().items()}
+    ends = []
+    for _ in range(2):
+        model.advance(model.longest_step * 3)
+        ends.append(model.atoms.positions)
+        model.restore(state)
+    assert np.array_equal(*ends)
 
 
 def test_a_pad_within_the_layer_is_refused(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def warm(size=2, temperature=600.0, rattle=0.02):
 
 def started(atoms, timestep=1.0, ensemble=None, **table):
     """Return a force mixing that moves ``atoms``; its high level is a stiffer Stillinger–Weber, which is fast."""
-    mixed = mixing(high=stillinger_weber(lamda=27.0, epsilon=2.4), **({"buffer": ONE} | table))
+    mixed = mixing(high=stillinger_weber(lamda=27.0, epsilon="2.4 eV"), **({"buffer": ONE} | table))
     mixed.start(atoms, Motion.read({"timestep": f"{timestep} fs", **(ensemble or {})}))
     return mixed
 
@@ -97,8 +97,8 @@ def ledger(timestep):
     for _ in range(round(32 / timestep)):
         mixed.advance(timestep * fs)
         now = mixed.observe()
-        kept.append(now.potential + now.kinetic - mixed.course.work)
-        seen.append(mixed.course.work)
+        kept.append(now.conserved)
+        seen.append(now.given["mixing"])
     return np.ptp(kept), np.ptp(seen)
 
 

@@ -54,6 +54,22 @@ def test_the_energy_of_a_uniform_strain_is_the_bodys(tmp_path: Path, dimension: 
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 3])
+def test_what_the_body_is_held_by_follows_its_box(tmp_path: Path, dimension: int) -> None:
+    """A body at rest whose box is strained is one that was strained at the start; a defect inside tells both."""
+    first, then = (np.eye(dimension) + STRAINS[name][:dimension, :dimension] for name in ("shear", "4 %"))
+    vacancy = {"vacancies": [lengths(np.zeros(dimension))]}
+    loaded = body(tmp_path, dimension, deformation=first.tolist(), **vacancy)
+    atoms, whole = loaded.initial_atoms(), np.eye(3)
+    whole[:dimension, :dimension] = then
+    atoms.set_cell(atoms.cell.array @ whole.T, scale_atoms=True)
+    other = body(tmp_path, dimension, deformation=(then @ first).tolist(), **vacancy)
+    expected, found = other.compute(other.initial_atoms(), WANTED), loaded.compute(atoms, WANTED)
+    assert found.energy == pytest.approx(expected.energy, rel=1e-12)
+    np.testing.assert_allclose(found.forces, expected.forces, atol=1e-10)
+    assert loaded.compute(loaded.initial_atoms(), WANTED).energy != pytest.approx(expected.energy, rel=1e-6)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3])
 def test_forces_are_minus_the_gradient(tmp_path: Path, dimension: int) -> None:
     model = body(tmp_path, dimension, vacancies=[lengths(np.zeros(dimension))])
     atoms, rng = model.initial_atoms(), np.random.default_rng(3)

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from ase.io import write
 
-from scalespan.adapters.interface import BesideAtoms, CaseError, NotOffered, OptionError, Overlap, ScalespanError
+from scalespan.adapters.interface import (
+    BesideAtoms,
+    CaseError,
+    Motion,
+    NotOffered,
+    OptionError,
+    Overlap,
+    ScalespanError,
+)
 from scalespan.adapters.interface.units import FEMTOSECOND
 from scalespan.bridges.handshake import highest_frequency
 
@@ -175,7 +183,7 @@ def test_the_longest_step_beside_atoms_is_refused_beyond_its_limit(place: Path) 
 def test_so_is_that_of_the_handshake_in_one_process(place: Path, step: int, words: str) -> None:
     model = together(place, region(), step, "respa", coarse=1.0)
     with pytest.raises(CaseError, match=words):
-        model.audit(model.initial_atoms())
+        model.check_motion(model.initial_atoms(), Motion.read({"timestep": fs(STEP)}))
 
 
 def test_the_highest_frequency_is_that_of_the_force_constants(place: Path) -> None:

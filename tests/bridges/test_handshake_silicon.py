@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from ase.io import write
 
-from scalespan.adapters.ase import ASEAdapter
-from scalespan.adapters.interface import Quantity
+from scalespan.adapters.interface import ParticleAdapter, Quantity
 from scalespan.adapters.simplex import SimplexAdapter, SimplexOptions
 from scalespan.bridges.cauchy_born import CauchyBorn, CauchyBornOptions, unstressed
 from scalespan.bridges.handshake import Handshake, HandshakeOptions
 
 from .crystals import WANTED, ball, box
-from .potentials import StillingerWeber
+from .potentials import stillinger_weber
 
 CUTOFF = 3.77118  # Å
 STRAINS = {
@@ -28,24 +27,24 @@ DIAMOND = {"structure": "diamond", "symbol": "Si", "a": "5.43095 angstrom"}
 
 
 @pytest.fixture(scope="module")
-def engine() -> ASEAdapter:
-    return ASEAdapter.of(StillingerWeber())
+def engine() -> ParticleAdapter:
+    return stillinger_weber()
 
 
 @pytest.fixture(scope="module")
-def folder(engine: ASEAdapter, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(engine: ParticleAdapter, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the crystal at its lattice constant lies."""
     folder = tmp_path_factory.mktemp("silicon")
     write(folder / "crystal.extxyz", unstressed(law(engine, DIAMOND)))
     return folder
 
 
-def law(engine: ASEAdapter, crystal: dict, folder: Path | None = None, **options) -> CauchyBorn:
+def law(engine: ParticleAdapter, crystal: dict, folder: Path | None = None, **options) -> CauchyBorn:
     table = {"crystal": crystal, "repeat": [2, 2, 2]} | options
     return CauchyBorn(CauchyBornOptions.read(table, folder=folder), atoms=engine)
 
 
-def silicon(engine: ASEAdapter, folder: Path, pad: float = 2.0 * CUTOFF, law_options=None, **options) -> Handshake:
+def silicon(engine: ParticleAdapter, folder: Path, pad: float = 2.0 * CUTOFF, law_options=None, **options) -> Handshake:
     material = law(engine, {"file": "crystal.extxyz"}, folder, **(law_options or {}))
     mesh = {"timestep": "1 fs"} | box(np.full(3, 22.0), 11.0)
     table = {"pad": f"{pad} angstrom", "region": ball(5.5, 3)} | options
@@ -54,23 +53,23 @@ def silicon(engine: ASEAdapter, folder: Path, pad: float = 2.0 * CUTOFF, law_opt
 
 
 @pytest.mark.parametrize("strain", STRAINS)
-def test_the_patch_test_is_passed_with_three_body_forces(engine: ASEAdapter, folder: Path, strain: str) -> None:
+def test_the_patch_test_is_passed_with_three_body_forces(engine: ParticleAdapter, folder: Path, strain: str) -> None:
     model = silicon(engine, folder, deformation=STRAINS[strain].tolist())
     assert np.abs(model.compute(model.initial_atoms(), WANTED).forces).max() < 1e-9
 
 
-def test_without_inner_displacements_there_are_ghosts(engine: ASEAdapter, folder: Path) -> None:
+def test_without_inner_displacements_there_are_ghosts(engine: ParticleAdapter, folder: Path) -> None:
     model = silicon(engine, folder, law_options={"inner": "frozen"}, deformation=STRAINS["shear"].tolist())
     assert np.abs(model.compute(model.initial_atoms(), WANTED).forces).max() > 0.1
 
 
-def test_a_pad_of_one_cut_off_is_too_thin_for_three_bodies(engine: ASEAdapter, folder: Path) -> None:
+def test_a_pad_of_one_cut_off_is_too_thin_for_three_bodies(engine: ParticleAdapter, folder: Path) -> None:
     model = silicon(engine, folder, pad=CUTOFF, deformation=STRAINS["1 %"].tolist())
     assert np.abs(model.compute(model.initial_atoms(), WANTED).forces).max() > 1e-3
 
 
 @pytest.mark.slow
-def test_forces_are_minus_the_gradient_inner_displacements_included(engine: ASEAdapter, folder: Path) -> None:
+def test_forces_are_minus_the_gradient_inner_displacements_included(engine: ParticleAdapter, folder: Path) -> None:
     model = silicon(engine, folder, law_options={"law": "polynomial", "polynomial": {"strain": 0.02}})
     atoms, rng = model.initial_atoms(), np.random.default_rng(3)
     ways = rng.standard_normal((2, len(atoms), 3))

@@ -1,4 +1,4 @@
-"""Statics of the handshake: few steps, and an error that falls with the number of unknowns as theory says."""
+"""Statics of the handshake: few steps, and a vacancy in space."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from scipy.sparse import coo_array
 from scipy.spatial import cKDTree
 
-from scalespan.adapters.interface import CaseError, NotOffered, Results
+from scalespan.adapters.interface import CaseError, NotOffered
 from scalespan.bridges.handshake import graded_nodes
 from scalespan.bridges.run.tasks.relax import Relax
 
 from .crystals import (
     WANTED,
     LennardJones,
-    NoOptions,
     PairEngine,
     PairLaw,
     ball,
@@ -29,120 +27,9 @@ from .crystals import (
     spacing,
     triangle,
 )
+from .defects import Clamped, minimum
 
 LJ = LennardJones()
-STRAIN = np.array([[1.0, 0.02], [0.0, 1.02]])
-DEFECTS = {"vacancy": [0], "crack": [-1, 0, 1]}  # sites along x that are empty
-
-
-class Clamped(PairEngine):
-    """Pair forces on free atoms among clamped ones; its stiffness is springs between nearest neighbours."""
-
-    Options = NoOptions
-
-    def __init__(self, places, free) -> None:
-        super().__init__(LJ)
-        self.places, self.free = places.copy(), free
-
-    def _compute(self, atoms, wanted, charges):
-        places = self.places.copy()
-        places[self.free] = atoms.positions
-        found = super()._compute(Atoms(numbers=np.zeros(len(places)), positions=places), wanted, charges)
-        return Results(energy=found.energy, forces=found.forces[self.free], components=found.components)
-
-    def preconditioner(self, atoms):
-        i, j = cKDTree(self.places).query_pairs(1.3, output_type="ndarray").T
-        both, count = np.concatenate([i, j]), len(self.places)
-        springs = coo_array((np.full(len(i), -100.0), (i, j)), shape=(count, count)).tocsr()
-        springs = springs + springs.T
-        springs = springs + coo_array((np.full(len(both), 100.0), (both, both)), shape=(count, count)).tocsr()
-        return springs[self.free][:, self.free]
-
-
-def minimum(model, atoms, fmax: float = 1e-6, steps: int = 200) -> tuple[Atoms, int]:
-    atoms.calc, counted = model.as_calculator(), []
-    relax = Relax(optimiser="precon-lbfgs", fmax=f"{fmax} eV/angstrom", max_steps=steps)
-    assert relax.to_minimum(atoms, lambda step, memory: counted.append(step))
-    return atoms, counted[-1]
-
-
-def strained(places):
-    found = places.copy()
-    found[:, :2] = places[:, :2] @ STRAIN.T
-    return found
-
-
-class Reference:
-    """A rhombus of atoms, clamped outside of ``cells``, with a defect in its middle."""
-
-    def __init__(self, defect: str, cells: int) -> None:
-        self.cell = triangle(spacing(LJ, triangle))
-        reach = np.arange(-cells - 3, cells + 4)
-        self.indices = np.stack([each.ravel() for each in np.meshgrid(reach, reach, indexing="ij")], axis=1)
-        self.empty = [self.cell.cell.array[0] * k for k in DEFECTS[defect]]
-        keep = (self.indices[:, 1] != 0) | ~np.isin(self.indices[:, 0], DEFECTS[defect])
-        self.indices = self.indices[keep]
-        self.places = self.indices @ self.cell.cell.array[:2]
-        self.inside = np.abs(self.indices).max(axis=1) < cells
-        self.bonds = cKDTree(self.places).query_pairs(1.3, output_type="ndarray")
-        self.displacement = self.relaxed(self.inside)
-
-    def relaxed(self, free):
-        model = Clamped(strained(self.places), np.flatnonzero(free))
-        atoms, _ = minimum(model, Atoms(numbers=np.zeros(free.sum()), positions=model.places[free]))
-        model.places[free] = atoms.positions
-        return model.places - strained(self.places)
-
-    def error(self, displacement) -> float:
-        i, j = self.bonds.T
-        missed, whole = displacement - self.displacement, self.displacement
-        return float(np.linalg.norm(missed[i] - missed[j]) / np.linalg.norm(whole[i] - whole[j]))
-
-
-def joined(folder: Path, reference: Reference, cells: int, radius: float) -> tuple[int, float]:
-    """Return the unknowns and the error of a handshake with atoms up to ``radius``."""
-    a = float(reference.cell.cell[0, 0])
-    nodes = graded_nodes(reference.cell, (radius + 3.3) * a, cells)
-    np.savetxt(folder / "nodes.txt", nodes)
-    model = handshake(
-        folder,
-        reference.cell,
-        LJ,
-        {"file": "nodes.txt"},
-        region=ball(radius * a, 2),
-        vacancies=[lengths(each[:2]) for each in reference.empty],
-        deformation=STRAIN.tolist(),
-    )
-    atoms, _ = minimum(model, model.initial_atoms())
-    field = model.displacement(atoms.positions)
-    inside = np.abs(reference.indices).max(axis=1) <= cells
-    found, points = np.zeros_like(reference.places), reference.places[inside, :2]
-    found[inside, :2] = model.solid.interpolation(points) @ field - points @ (STRAIN - np.eye(2)).T
-    start = model.initial_atoms().positions[: model.free]
-    _, which = cKDTree(strained(reference.places)).query(start)
-    found[which] = atoms.positions[: model.free] - start
-    return len(atoms), reference.error(found)
-
-
-def rate(points: list[tuple[int, float]]) -> float:
-    unknowns, errors = np.array(points).T
-    return float(np.polyfit(np.log(unknowns), np.log(errors), 1)[0])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("defect", DEFECTS)
-def test_the_error_falls_as_theory_says(tmp_path: Path, defect: str) -> None:
-    """N⁻¹ for a consistent method, N^(−1/2) for clamped atoms (Luskin and Ortner, doi:10.1017/S0962492913000068)."""
-    reference = Reference(defect, 32)
-    a = reference.cell.cell[0, 0]
-    far = np.linalg.norm(reference.places, axis=1)
-    truncated = []
-    for radius in (4.1, 8.1, 16.1):
-        free = far < radius * a
-        truncated.append((int(free.sum()), reference.error(reference.relaxed(free))))
-    coupled = [joined(tmp_path, reference, 32, radius) for radius in (2.1, 4.1, 8.1)]
-    assert rate(truncated) == pytest.approx(-0.5, abs=0.15)
-    assert rate(coupled) < -0.85
 
 
 @pytest.mark.slow

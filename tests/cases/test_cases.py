@@ -17,7 +17,9 @@ NAMES = sorted(place.parent.name for place in CASES.glob("*/case.toml"))
 SLOW = {
     "alanine_dipeptide",
     "chain_1d",
+    "loaded_notch",
     "pulse_2d",
+    "silicon_hot_atom",
     "silicon_vacancy_3d",
     "solvated_formaldehyde",
 }  # about a minute each

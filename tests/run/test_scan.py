@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase.build import molecule
+from ase.build import bulk, molecule
+from ase.calculators.lj import LennardJones
 
 from scalespan.adapters.interface import CaseError
 from scalespan.bridges.run.record import read_series
-from scalespan.bridges.run.tasks.coordinate import Bend, Dihedral, Distance, Held
+from scalespan.bridges.run.tasks.coordinate import Bend, Dihedral, Distance, Held, Strain
 
 from .three_atoms import AT_REST, case_of, outcome_of
 
@@ -78,6 +79,18 @@ class TestScan:
                     values.append(coordinate.value(moved))
                 assert exact[row, axis] == pytest.approx((values[0] - values[1]) / 2e-5, abs=1e-5)
 
+    def test_the_load_of_a_strain_is_the_stress_that_works_on_it(self) -> None:
+        gradient = [[0.1, 0.3, 0.0], [0.0, -0.2, 0.5], [0.0, 0.0, 0.4]]
+        strain = Strain(kind="strain", gradient=gradient, values=(0.02,))
+        start = bulk("Ar", a=5.1, cubic=True)
+        start.rattle(0.1, seed=1)
+        atoms = start.copy()
+        atoms.calc = LennardJones(sigma=3.4, epsilon=0.01, rc=8.0, smooth=True)
+        strain.place(atoms, 0.02, start)
+        inside = np.array(gradient) @ np.linalg.inv(np.eye(3) + 0.02 * np.array(gradient))
+        expected = atoms.get_volume() * (atoms.get_stress(voigt=False) * inside).sum()
+        assert strain.load(atoms, 0.02, start) == pytest.approx(expected, rel=1e-6)
+
     def test_held_forces_do_no_work_along_the_coordinate(self) -> None:
         atoms = molecule("CH3CH2OH")
         atoms.rattle(0.1, seed=4)
@@ -104,6 +117,8 @@ class TestScan:
             ),
             ('kind = "distance"\natoms = [0, 2]\nvalues = ["1 fs"]', "which is no length"),
             ('kind = "stretch"\natoms = [0, 2]', "stretch"),
+            ('kind = "strain"\ngradient = [[1, 0]]\nvalues = [0.1]', "as many columns"),
+            ('kind = "strain"\ngradient = [[1]]\nvalues = [0.1]', "no cell to strain"),
         ],
     )
     def test_a_wrong_coordinate_is_a_sentence(self, tmp_path: Path, table: str, says: str) -> None:

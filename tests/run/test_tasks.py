@@ -64,6 +64,24 @@ class TestSinglePoint:
         assert summary_of(folder)["status"] == "failed"
 
 
+TIED = """
+from ase.io import read
+from scipy.sparse import csr_array
+
+from scalespan.adapters.harmonic import HarmonicAdapter
+from scalespan.bridges.bridging_domain import WeakTies
+
+
+class Tied(HarmonicAdapter):
+    name = "tied"
+
+    def initial_atoms(self):
+        atoms = read({file!r})
+        atoms.set_constraint(WeakTies(csr_array([[1.0, 0.0, -1.0]]), atoms.get_masses(), 3))
+        return atoms
+"""
+
+
 class TestMinimise:
     @pytest.mark.parametrize("optimiser", ["bfgs", "bfgs-line-search", "lbfgs", "fire", "geometric"])
     def test_it_finds_the_minimum(self, tmp_path: Path, optimiser: str) -> None:
@@ -85,6 +103,16 @@ class TestMinimise:
         outcome_of(case_of(tmp_path / "case", task))
         frame = ase.io.read(tmp_path / "case" / "results" / "final.extxyz")
         assert frame.positions[0].tolist() == [-1.25, 0.05, 0.0]
+
+    def test_a_model_keeps_its_own_ties(self, tmp_path: Path) -> None:
+        folder = case_of(tmp_path / "case", '[task]\nkind = "minimise"\noptimiser = "lbfgs"\nfmax = "1e-6 eV/angstrom"')
+        text = (folder / "case.toml").read_text().replace('use = "harmonic"', 'use = "tied"')
+        (folder / "case.toml").write_text(text.replace('[atoms]\nfile = "start.xyz"', ""))
+        (folder / "tied.py").write_text(TIED.format(file=str(folder / "start.xyz")))
+        outcome_of(folder)
+        before, after = (ase.io.read(folder / name).positions for name in ("start.xyz", "results/final.extxyz"))
+        assert after[0] - after[2] == pytest.approx(before[0] - before[2], abs=1e-7)
+        assert abs(after[0] - before[0]).max() > 0.01
 
     def test_too_few_steps_are_an_error_that_can_be_continued(self, tmp_path: Path) -> None:
         task = '[task]\nkind = "minimise"\noptimiser = "bfgs"\nfmax = "1e-4 eV/angstrom"\nmax_steps = {}'

@@ -12,8 +12,10 @@ import pytest
 from scalespan.adapters.interface import CaseError, CouplingError, State
 from scalespan.adapters.interface.units import FEMTOSECOND
 from scalespan.bridges.run.coupled import CoupledCase, read, run
+from scalespan.bridges.run.coupled.doing import joint_checks
 from scalespan.bridges.run.coupled.restart import kept, state_name
 from scalespan.bridges.run.progress import Progress
+from scalespan.bridges.run.results import Value
 
 from .faulty import alive, fell
 from .small_pulse import WINDOW, in_one_process, small_pulse
@@ -52,14 +54,21 @@ def work_check(case: Path) -> dict:
     return next(each for each in summary["checks"] if each["name"] == "Atoms.work on Continuum")
 
 
-def test_a_force_that_comes_back_by_another_mapping_is_told(tmp_path: Path) -> None:
+def test_a_force_that_comes_back_by_another_mapping_is_refused_before_anything_runs(tmp_path: Path) -> None:
     case = small_pulse(tmp_path, windows=4)
     xml = case / "precice-config.xml"
     before, mapping, after = xml.read_text(encoding="utf-8").rpartition("linear-cell-interpolation")
     xml.write_text(f"{before}nearest-neighbor{after}", encoding="utf-8")
     assert mapping
-    go(case, "embedded")
-    assert not work_check(case)["passed"]
+    with pytest.raises(CaseError, match=r"goes back by nearest-neighbor \(conservative\), which is not its transpose"):
+        go(case, "embedded")
+
+
+@pytest.mark.parametrize(("arrived", "passed"), [(1e-3, True), (1.001e-3, False)])
+def test_work_that_is_lost_is_told_at_the_end(arrived: float, passed: bool) -> None:
+    left = {f"Atoms.work on partner_{kind}": Value(value, "eV") for kind, value in (("min", 0.0), ("max", 1e-3))}
+    booked = {"Atoms.work on partner_last": Value(1e-3, "eV"), "Continuum.work_last": Value(arrived, "eV")}
+    assert [check.passed for check in joint_checks(left | booked)] == [passed]
 
 
 @pytest.mark.slow
