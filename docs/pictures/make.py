@@ -1,6 +1,7 @@
 """The pictures of the cases, and of the front page, from the results of runs.
 
-Run by hand: scalespan run cases/NAME, then python docs/pictures/make.py NAME; or `overview`.
+Run by hand: scalespan run cases/NAME, then python docs/pictures/make.py NAME; or `overview`; or `handshake_errors`,
+from docs/tables.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from scalespan.adapters.interface.units import KJ_PER_MOL
-from scalespan.bridges.run.plots import BLUE, INK, ORANGE, RULE, SOFT, VERMILION, axes
+from scalespan.bridges.run.plots import BLUE, GREEN, INK, ORANGE, PURPLE, RULE, SKY, SOFT, VERMILION, axes
 from scalespan.bridges.run.record import read_series
 
 Array = NDArray[np.float64]
@@ -286,16 +287,59 @@ def balls(ax: Axes, places: Array, numbers: Array, zoom: float, order: float, pa
     return [ax.add_collection(bonds), ax.add_collection(circles)]
 
 
+SLOPES = {  # method: colour, marker, dashed where it keeps ghost forces
+    "handshake": (BLUE, "o", "-"),
+    "blended forces (BQCF)": (GREEN, "s", "-"),
+    "corrected blended energy (BGFC)": (SKY, "^", "-"),
+    "Schwarz": (PURPLE, "v", "-"),
+    "clamped atoms only": (INK, "D", ":"),
+    "cubic blended energy (BQCE)": (ORANGE, "o", DASHES),
+    "linear blended energy (BQCE)": (ORANGE, "s", DASHES),
+    "bridging domain": (SOFT, "v", DASHES),
+    "sharp joint (QCE)": (VERMILION, "X", DASHES),
+}
+
+
+def handshake_errors() -> Figure:
+    """Draw the error of every way to join atoms and a continuum against its unknowns, with slopes to compare."""
+    file = ROOT / "docs/tables/handshake_errors.csv"
+    table = np.genfromtxt(file, delimiter=",", names=True, dtype=None, encoding="utf-8")
+    figure = Figure(figsize=(9.0, 5.0), layout="constrained")
+    both = figure.subplots(1, 2, sharex=True, sharey=True)
+    for ax, defect, title in zip(both, ("vacancy", "crack"), ("a vacancy", "three vacancies in a row"), strict=True):
+        panel(ax, "unknowns", "error of the strain (%)" if defect == "vacancy" else "")
+        ax.set_title(title, color=INK, fontsize=10, loc="left")
+        for method, (colour, marker, style) in SLOPES.items():
+            here = table[(table["defect"] == defect) & (table["method"] == method)]
+            look = {"color": colour, "marker": marker, "linestyle": style, "linewidth": 1.5, "markersize": 5}
+            ax.loglog(here["unknowns"], 100.0 * here["error"], label=method, **look)
+        at = np.array([1500.0, 6000.0])
+        for power, height, text in ((-1.0, 0.5, "$N^{-1}$"), (-0.5, 30.0, "$N^{-1/2}$")):
+            ax.loglog(at, height * (at / at[0]) ** power, color=SOFT, linewidth=0.9)
+            say(ax, text, (at[1] * 1.08, height * 4.0**power), SOFT, va="center")
+        ax.grid(axis="both", color=RULE, linewidth=0.8)
+    figure.legend(*both[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     each.__name__: each
-    for each in (two_springs, water_dimer, solvated_formaldehyde, ethanol_cut, alanine_dipeptide, overview)
+    for each in (
+        two_springs,
+        water_dimer,
+        solvated_formaldehyde,
+        ethanol_cut,
+        alanine_dipeptide,
+        overview,
+        handshake_errors,
+    )
 }
 
 
 def main(names: list[str]) -> None:
     """Write the pictures of the cases named, or all."""
     for name in names or PICTURES:
-        folder = Path(__file__).parent / "overview" if name == "overview" else ROOT / "cases" / name / "picture"
+        folder = ROOT / "cases" / name / "picture" if (ROOT / "cases" / name).exists() else Path(__file__).parent / name
         with rc_context({"svg.hashsalt": name, "savefig.facecolor": "white"}):
             PICTURES[name]().savefig(folder.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
 
