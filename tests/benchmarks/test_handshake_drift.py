@@ -1,8 +1,8 @@
 """Does a handshake keep its energy? 100 000 steps of a pulse that starts in the atoms, and two schemes that do not.
 
 Chains and a sheet of Lennard-Jones atoms, and silicon by Stillinger and Weber, in bodies of simplices whose nodes at
-the outside are held: all is closed. Beside it, on the chain with h = 4a: the same coupling with the pads' forces handed
-to their nearest nodes, which is no transpose, and the exchange of displacements both ways (Schwarz).
+the outside are held: all is closed. Beside it, on the chain: the same coupling with the pads' forces handed to their
+nearest nodes, which is no transpose (h = 4a), and the exchange of displacements both ways (Schwarz, h = 2a).
 """
 
 from __future__ import annotations
@@ -91,10 +91,10 @@ def nearest(folder: Path) -> ParticleAdapter:
 
 
 def both_ways(folder: Path) -> ParticleAdapter:
-    """Return the chain with h = 4a that exchanges displacements both ways."""
+    """Return the chain with h = 2a that exchanges displacements both ways."""
     a = spacing(LJ, chain)
     options = {"region": ball(16.2 * a, 1), "overlap": f"{8.0 * a} angstrom", "unstable_dynamics": True}
-    return schwarz(folder, chain(a), LJ, box([64.0 * a], 4.0 * a), **options)
+    return schwarz(folder, chain(a), LJ, box([64.0 * a], 2.0 * a), **options)
 
 
 def errors(run: Run, folder: Path, steps: int = STEPS) -> Array:
