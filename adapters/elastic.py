@@ -43,7 +43,7 @@ class ElasticOptions(Options):
         return self
 
 
-class ElasticLaw(Material):
+class ElasticAdapter(Material):
     """Saint Venant and Kirchhoff's law with any constants.
 
     Args:

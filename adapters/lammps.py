@@ -91,7 +91,7 @@ class LAMMPSAdapter(ParticleAdapter):
                 raise OptionError(f"there is no element '{symbol}'", where="elements", todo=todo)
         self._types = np.zeros(max(atomic_numbers.values()) + 1)
         self._types[[atomic_numbers[symbol] for symbol in options.elements]] = 1.0 + np.arange(len(options.elements))
-        self.elements = frozenset(np.flatnonzero(self._types).tolist())
+        self.elements = frozenset(int(number) for number in np.flatnonzero(self._types))
         self._processes: dict[tuple[bytes, bytes], _Process] = {}
 
     def _compute(self, atoms: Atoms, wanted: frozenset[Quantity], charges: ExternalCharges | None) -> Results:

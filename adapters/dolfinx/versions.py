@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from typing import Any
 
 from ..interface import Array, EngineImport
@@ -13,6 +15,9 @@ with EngineImport("dolfinx", install="conda install -c conda-forge fenics-dolfin
     petsc4py.init(["scalespan", "-no_signal_handler"])
     import dolfinx
     from dolfinx import cpp
+
+    if threading.current_thread() is threading.main_thread():  # where somebody else has loaded PETSc before
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 INSTALL = "conda install -c conda-forge fenics-dolfinx"
 

@@ -7,7 +7,7 @@ import pytest
 from ase.units import GPa
 from scipy.spatial.transform import Rotation
 
-from scalespan.adapters.elastic import ElasticLaw, ElasticOptions
+from scalespan.adapters.elastic import ElasticAdapter, ElasticOptions
 from scalespan.adapters.interface import CaseError, OptionError, ScalespanError, UnitError
 from scalespan.bridges.cauchy_born import elastic_constants
 
@@ -17,8 +17,8 @@ SHEET = {"stiffness": [["60 N/m", "20 N/m", "0 N/m"], ["20 N/m", "60 N/m", "0 N/
 LAWS = {"chain": CHAIN, "sheet": {**SHEET, "density": "1 dalton/angstrom**2"}, "argon": ARGON}
 
 
-def law(table: dict, **parts) -> ElasticLaw:
-    return ElasticLaw(ElasticOptions.read(table), **parts)
+def law(table: dict, **parts) -> ElasticAdapter:
+    return ElasticAdapter(ElasticOptions.read(table), **parts)
 
 
 def test_cubic_constants_come_back() -> None:

@@ -269,7 +269,7 @@ def test_what_is_shipped_is_ready_or_its_engine_is_missing() -> None:
             if each.status == "ready":
                 found = ADAPTERS.find(each.name)
                 assert found.name == each.name
-                assert found.__name__.lower() == f"{each.name}adapter"
+                assert found.__name__.lower() == f"{each.name.replace('_', '')}adapter"
                 assert each.summary.endswith(".")
 
 

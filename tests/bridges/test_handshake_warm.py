@@ -9,7 +9,7 @@ import pytest
 from ase import units
 from ase.io import write
 
-from scalespan.adapters.elastic import ElasticLaw, ElasticOptions
+from scalespan.adapters.elastic import ElasticAdapter, ElasticOptions
 from scalespan.adapters.interface import Material, Motion, NotOffered, shape_gradients
 from scalespan.adapters.simplex import SimplexAdapter, SimplexOptions
 from scalespan.bridges.cauchy_born import elastic_constants, unstressed
@@ -40,11 +40,11 @@ def body(folder: Path, a: float, material: Material, coarse: float = 4.0, half: 
     return Handshake(HandshakeOptions.read(table, folder=folder), atoms=PairEngine(NEAR), continuum=line)
 
 
-def measured(a: float) -> ElasticLaw:
+def measured(a: float) -> ElasticAdapter:
     """Return the law of the chain's measured constants at the temperature, beside that of atoms at rest."""
     constant = float(elastic_constants(law(NEAR, a, HEAT))[0, 0])
     table = {"stiffness": [[f"{constant} eV/angstrom"]], "density": f"{1.0 / a!r} dalton/angstrom"}
-    return ElasticLaw(ElasticOptions.read(table), at_rest=law(NEAR, a, None, law="quadratic"))
+    return ElasticAdapter(ElasticOptions.read(table), at_rest=law(NEAR, a, None, law="quadratic"))
 
 
 def tension(bonds: int, length: float) -> float:
