@@ -22,6 +22,7 @@ from scalespan.adapters.lammps import LAMMPSAdapter, LAMMPSOptions
 
 from .table import write_table
 from .test_handshake_cost import CUTOFF, A, model
+from .test_handshake_cost import SIZES as WINDOWS
 
 SIZES = {1_000: 100, 10_000: 20, 100_000: 4}  # free atoms: questions
 LINES = [f"pair_style lj/cut {CUTOFF}", "pair_coeff * * 0.01032 3.405"]
@@ -74,9 +75,10 @@ def handshakes_own(folder: Path, count: int) -> tuple[float, Atoms]:
     step = 10.0 * handshake.longest_step
     handshake.advance(step)
     begin = process_time()
-    handshake.advance(2.0 * step)
+    handshake.advance(WINDOWS[count] * step)
+    own = (process_time() - begin) / (10.0 * WINDOWS[count])
     cluster = Atoms(np.full(len(handshake.sites.reference), 18), handshake.sites.reference)
-    return (process_time() - begin) / 20.0, cluster
+    return own, cluster
 
 
 @pytest.mark.benchmark
