@@ -34,5 +34,6 @@ nitpicky = True
 # Names of other packages have no page here; options are tables on the pages of their adapters.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!scalespan\.).*"),
+    ("py:class", r".*\._\w+"),  # type variables
     ("py:class", r".*(Options|Settings|Layout|Links|Model|Motion)"),
 ]

@@ -17,6 +17,7 @@ import textwrap
 import tokenize
 import tomllib
 from collections.abc import Iterator
+from datetime import date
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
@@ -35,7 +36,15 @@ from scalespan.bridges.run.cli import app
 from scalespan.bridges.run.tasks import Task
 
 ROOT = Path(__file__).resolve().parents[1]
-_PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", Any: "any"}
+_PLAIN = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    Any: "any",
+    date: "date",
+}
 _SHOWN = {
     "length": "angstrom",
     "energy": "hartree",

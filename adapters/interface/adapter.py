@@ -83,6 +83,7 @@ class ParticleAdapter(Adapter):
 
     offers: frozenset[Quantity] = frozenset({Quantity.ENERGY, Quantity.FORCES})
     conservative: bool = True  # False: the forces are not the gradient of the energy
+    exact_stress: bool = True  # False: good for means, and not to be differentiated: off by about 1e-5 of the stiffness
     elements: frozenset[int] | None = None  # atomic numbers that can be taken; None: all
     total_charge: int | None = None  # e, of all atoms; None: not for the adapter to say
     ensembles: frozenset[str] = frozenset({"nve", "langevin", "nose-hoover"})  # that `start` can move in

@@ -25,6 +25,9 @@ class CellAnswer:
     work: float  # ∫ q:∇u, likewise
     energy: float | None  # ∫W; None where there is none
     stiffness: csr_array | None = None  # (n m, n m) ∂pull/∂u; None where it was not wanted
+    history: Array | None = None  # (h,) what it would be if this field were final; None of a cell without one
+    gross: float = 0.0  # ∫ |q| |∇u|: the size of the work before any of it cancels
+    dissipation: float = 0.0  # ∫ of what has been lost since the history that was given
 
 
 class Microstructure(ABC):
@@ -55,9 +58,26 @@ class Microstructure(ABC):
     def flux_unit(self) -> str:
         """The unit of the flux density, in pint's spelling: "Pa"."""
 
+    @property
+    def linear(self) -> bool:
+        """Whether the pull is linear in the field, so that one stiffness says all."""
+        return False
+
+    @property
+    def history(self) -> Array | None:
+        """The history (h,) of a cell that nothing has happened to, such as its plastic strains; None without one."""
+        return None
+
+    def moduli(self) -> tuple[Array, Array] | None:
+        """Return ∂q/∂∇u (q, m, d, m, d) at the cell's quadrature points and their weights (q,); None: not linear."""
+        return None
+
     @abstractmethod
-    def answer(self, field: Array, stiffness: bool = False) -> CellAnswer:
-        """Return what the cell answers at a field (n, m)."""
+    def answer(self, field: Array, stiffness: bool = False, history: Array | None = None) -> CellAnswer:
+        """Return what the cell answers at a field (n, m), after a history (h,); None: nothing has happened to it.
+
+        The cell itself remembers nothing: one can answer for many points, each with its own history.
+        """
 
 
 class SolidCell(Microstructure):
@@ -95,8 +115,10 @@ class SolidCell(Microstructure):
         """ASE's."""
         return f"eV/angstrom**{self.components}"
 
-    def answer(self, field: Array, stiffness: bool = False) -> CellAnswer:
+    def answer(self, field: Array, stiffness: bool = False, history: Array | None = None) -> CellAnswer:
         """Return the solid's; a solid has no quadrature of its own to show, so that flux and work are the pull's."""
         energy, forces = self._solid.elastic(field)
         matrix = self._solid.stiffness(field) if stiffness else None
-        return CellAnswer(-forces, -forces.T @ self.points, -float((forces * field).sum()), energy, matrix)
+        works = -(forces * field).sum(axis=1)
+        gross = float(np.abs(works).sum())
+        return CellAnswer(-forces, -forces.T @ self.points, float(works.sum()), energy, matrix, gross=gross)

@@ -130,6 +130,7 @@ class Chart:
     spots: tuple[tuple[float, float, float], ...] = ()  # x, y, and a size above zero, drawn by its power of ten
     size: str = ""  # what it is of the spots, with its unit
     range: tuple[float, float] = (0.0, 0.0)  # of the sizes' colours
+    log: bool = False  # of curves: both axes by powers of ten
 
     @staticmethod
     def points(*columns: Array) -> tuple[Any, ...]:

@@ -183,6 +183,32 @@ class FieldAdapter(Adapter):
         """
         raise NotOffered(f"{self.name} is no cell of a microstructure", todo="use a problem at rest, on one rank")
 
+    def microstructure_of(self, low: Array, high: Array) -> Microstructure:
+        """Return the cell of another box of space, by the same formulas of the place, with elements of the same size.
+
+        Args:
+            low, high: (dimension,) its corners, a whole number of elements apart.
+
+        Raises:
+            NotOffered: the mesh is no box, or what it is made of cannot be had elsewhere.
+            CaseError: no whole number of elements.
+        """
+        raise NotOffered(
+            f"{self.name} gives no microstructure of other boxes", todo='use "dolfinx" with a mesh of a box'
+        )
+
+    def realisation(self, size: int, seed: int) -> Microstructure:
+        """Return a cell of a random medium: this continuum's phases, laid out anew.
+
+        Args:
+            size: of the cell along each axis, in lengths of the medium: squares, voxels, distances of inclusions.
+            seed: the same gives the same cell.
+
+        Raises:
+            NotOffered: the continuum is no random medium.
+        """
+        raise NotOffered(f"{self.name} gives no realisations of a random medium", todo='use "dolfinx"')
+
     def observe(self) -> Mapping[str, float]:
         """Return numbers to keep, with units in their names, the same on every rank: ``{"error/1": 3e-9}``."""
         return {}

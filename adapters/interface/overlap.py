@@ -53,7 +53,9 @@ class Following:
 
     def __init__(self, direct: csr_array, via: csr_array, columns: Indices, spread: Array) -> None:
         self._direct, self._via, self._columns, self._spread = direct, via, columns, spread
-        self._back, self._back_via = direct.T.tocsr(), via.T.tocsr()  # products with rows are faster
+        if (via.count_nonzero() if len(columns) else 0) * len(columns) < direct.nnz:  # then one product is faster
+            self._direct, self._columns = self.matrix(), columns[:0]
+        self._back, self._back_via = self._direct.T.tocsr(), via.T.tocsr()  # products with rows are faster
 
     def take(self, displacement: Array) -> Array:
         """Return the points' displacements (m, d) at those of the free nodes (k, d)."""
@@ -71,6 +73,8 @@ class Following:
 
     def matrix(self) -> csr_array:
         """Return the map (m, k) as one matrix; its rows are full where points follow slaved nodes."""
+        if not len(self._columns):
+            return self._direct
         spread = np.zeros((len(self._spread), self._direct.shape[1]))
         spread[:, self._columns] = self._spread
         return csr_array(self._direct + self._via @ csr_array(spread))

@@ -122,6 +122,18 @@ def convert(value: float, unit: str, to: str) -> float:
     raise UnitError(f"'{unit}' cannot be converted to '{to}': the dimensions differ")
 
 
+def simplified(unit: str) -> str:
+    """Return a unit in few words that pint reads again: ``"kg*mm/s**2/mm"`` is ``"kg/s**2"``.
+
+    Raises:
+        UnitError: it cannot be read.
+    """
+    try:
+        return f"{_registry().Unit(unit):~C}"
+    except Exception as error:  # pint raises errors of many unrelated classes on bad text
+        raise UnitError(f"'{unit}' cannot be read as a unit", todo='write it like "kg*m/s**2"') from error
+
+
 def _reader(dimension: str) -> BeforeValidator:
     def read(text: object) -> float:
         try:
