@@ -14,6 +14,7 @@ from pydantic import Field
 
 from scalespan.adapters.interface import (
     ADAPTERS,
+    Adapter,
     AtomsError,
     CaseError,
     CaseFile,
@@ -28,7 +29,7 @@ from scalespan.bridges.interface import BRIDGES, Coupling, build
 from .results import Output
 
 if TYPE_CHECKING:
-    from .tasks import Task
+    from .tasks import AnyTask
 
 
 class Reference(Options):
@@ -67,7 +68,7 @@ class Case:
     title: str
     model: Mapping[str, Any]  # the table as written: an adapter or a bridge, with its options
     atoms: AtomsFile | None
-    task: Task
+    task: AnyTask
     output: Output
     references: tuple[Reference, ...]
     place: Path | None = None  # of the results, where that is not CASE/results
@@ -77,12 +78,13 @@ class Case:
         """The folder of all that a run writes."""
         return self.place or self.folder / "results"
 
-    def build(self, coupling: Callable[[], Coupling] | None = None) -> ParticleAdapter:
+    def build(self, coupling: Callable[[], Coupling] | None = None) -> Adapter:
         """Return the model; ``coupling`` makes what a remote engine in it is reached by.
 
         Raises:
             OptionError, UnitError: a wrong table.
             EngineMissing: an engine that is not installed.
+            CaseError: a model that the task cannot take.
         """
         try:
             model = build(self.model, where="case.toml: model", folder=self.folder, coupling=coupling)
@@ -90,16 +92,31 @@ class Case:
             entries = [*ADAPTERS.listing(self.folder), *BRIDGES.listing()]
             ready = ", ".join(entry.name for entry in entries if entry.status == "ready")
             raise EngineMissing(error.what, where=error.where, todo=f"{error.todo} (ready here: {ready})") from error
-        if not isinstance(model, ParticleAdapter):
-            raise CaseError(f"'{model.name}' has no atoms", where="case.toml: model", todo="use an adapter of atoms")
+        self._need_family(model)
         return model
 
-    def start_atoms(self, model: ParticleAdapter) -> Atoms:
-        """Return the atoms of ``[atoms]``, or the model's own.
+    def _need_family(self, model: Adapter) -> None:
+        from .tasks import FAMILIES
+
+        if not isinstance(model, FAMILIES[self.task.family]):
+            kind = next((name for name, family in FAMILIES.items() if isinstance(model, family)), "a participant")
+            raise CaseError(
+                f"'{model.name}' is {kind}, and the task '{self.task.kind}' takes {self.task.family}",
+                where="case.toml: model",
+                todo="take another model, or another task: scalespan list shows both",
+            )
+
+    def start_atoms(self, model: Adapter) -> Atoms | None:
+        """Return the atoms of ``[atoms]``, or the model's own; None of a model without.
 
         Raises:
             AtomsError: a file that ASE cannot read, or no atoms at all.
+            CaseError: atoms for a model without.
         """
+        if not isinstance(model, ParticleAdapter):
+            if self.atoms is not None:
+                raise CaseError(f"'{model.name}' has no atoms", where="case.toml: atoms", todo="take the section out")
+            return None
         atoms = read_atoms(self.atoms) if self.atoms else model.initial_atoms()
         if atoms is None or len(atoms) == 0:
             name = self.atoms.file if self.atoms else f"the model '{model.name}'"
@@ -125,7 +142,9 @@ class Case:
             table[last] = value
         case = of_tables(self.folder, alone(tables))
         model = case.build()
-        return model, case.start_atoms(model)
+        atoms = case.start_atoms(model)
+        assert isinstance(model, ParticleAdapter) and atoms is not None, "only tasks of atoms ask"
+        return model, atoms
 
 
 def read(place: Path) -> Case:

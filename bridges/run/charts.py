@@ -28,7 +28,11 @@ def _curves(chart: Mapping[str, Any]) -> Figure:
         x, y = np.array(points).T
         style = {"marker": "o", "linestyle": "none"} if len(points) < _FEW else {"linewidth": 1.4}
         ax.plot(x, y, color=colour, label=name, **style)
-    ax.set_ylim(bottom=0.0)
+    if chart.get("log"):
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+    else:
+        ax.set_ylim(bottom=0.0)
     ax.legend(frameon=False, fontsize=9)
     return _figure(ax)
 

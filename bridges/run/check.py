@@ -12,7 +12,7 @@ import rich.table
 import rich.text
 from ase import Atoms
 
-from scalespan.adapters.interface import CaseError, ParticleAdapter, Table
+from scalespan.adapters.interface import Adapter, CaseError, Table
 
 from . import tasks
 from .case import Case
@@ -23,13 +23,13 @@ from .results import Check
 class Checked:
     """A case with nothing found wrong: all that a run needs, and what a person should see of it."""
 
-    model: ParticleAdapter
-    atoms: Atoms
+    model: Adapter
+    atoms: Atoms | None  # None of a model without
     tables: tuple[Table, ...]
 
 
-def check(case: Case, model: ParticleAdapter | None = None) -> Checked:
-    """Build the model, unless it is there, and look at everything without moving an atom.
+def check(case: Case, model: Adapter | None = None) -> Checked:
+    """Build the model, unless it is there, and look at everything without moving anything.
 
     Raises:
         ScalespanError: the first thing that is wrong.
@@ -37,7 +37,7 @@ def check(case: Case, model: ParticleAdapter | None = None) -> Checked:
     _writable(case)
     model = model or case.build()
     atoms = case.start_atoms(model)
-    audit = model.audit(atoms)
+    audit = tasks.audit(model, atoms)
     return Checked(model, atoms, (_overview(case, atoms), *audit, *tasks.check(case, model, atoms)))
 
 
@@ -86,18 +86,13 @@ def _writable(case: Case) -> None:
         raise CaseError(f"{place} cannot be written", todo="change its permissions, or copy the case elsewhere")
 
 
-def _overview(case: Case, atoms: Atoms) -> Table:
-    cell = "none" if not atoms.cell.any() else " × ".join(f"{length:.3f}" for length in atoms.cell.lengths()) + " Å"
-    rows = (
-        ("case", case.title),
-        ("folder", str(case.folder)),
-        ("model", tree(case.model)),
-        ("atoms", f"{len(atoms)}: {atoms.get_chemical_formula()}"),
-        ("cell", cell),
-        ("task", case.task.kind),
-        ("reference numbers", str(len(case.references))),
-    )
-    return Table("The case", ("", ""), rows)
+def _overview(case: Case, atoms: Atoms | None) -> Table:
+    rows = [("case", case.title), ("folder", str(case.folder)), ("model", tree(case.model))]
+    if atoms is not None:
+        cell = " × ".join(f"{length:.3f}" for length in atoms.cell.lengths()) + " Å" if atoms.cell.any() else "none"
+        rows += [("atoms", f"{len(atoms)}: {atoms.get_chemical_formula()}"), ("cell", cell)]
+    rows += [("task", case.task.kind), ("reference numbers", str(len(case.references)))]
+    return Table("The case", ("", ""), tuple(rows))
 
 
 def tree(model: Mapping[str, Any]) -> str:

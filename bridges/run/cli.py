@@ -7,6 +7,7 @@ import logging
 import os
 import shlex
 import sys
+import time
 import traceback
 import warnings
 from dataclasses import dataclass
@@ -25,12 +26,14 @@ from . import mishaps
 if TYPE_CHECKING:
     from .case import Case
     from .coupled import CoupledCase
+    from .parallel import World
     from .progress import Progress
     from .results import Outcome
 
 _log = logging.getLogger(__name__)
 
 _WIDE = 120  # columns
+_PATIENCE = 0.5  # s
 
 _STATUS = (
     "Exit status: 0 done, 1 a bug in scalespan, 2 the case is wrong, 3 an engine is missing, "
@@ -53,6 +56,7 @@ class Session:
 
     debug: bool = False
     folder: Path | None = None  # where a traceback is kept
+    ranks: World | None = None  # of which all must end where one does
 
 
 CasePath = Annotated[
@@ -101,9 +105,14 @@ def _one_line(
 
 
 def _end(error: ScalespanError, session: Session) -> int:
+    ranks = session.ranks
+    if ranks is not None and ranks.rank > 0:
+        time.sleep(_PATIENCE)  # rank 0 says the same where it can, and then ends all
     if session.debug:
         traceback.print_exception(error)
     _say(f"[bold red]scalespan:[/] {escape(str(error))}")
+    if ranks is not None and ranks.size > 1:
+        ranks.end(error.status)
     return error.status
 
 
@@ -155,19 +164,23 @@ def run(
     """
     from .check import checks_table
     from .log import RunLog
+    from .parallel import world
     from .progress import Progress
 
+    session: Session = context.obj
+    session.ranks = ranks = world()
+    quiet = quiet or ranks.rank > 0
     with RunLog():
         found = _read(case, coupling)
         context.obj.folder = found.results
         if participant:
             raise typer.Exit(_participant(found, participant, restart))
         try:
-            outcome = _run(found, restart, Progress(None if quiet else sys.stdout))
+            outcome = _run(found, restart, Progress(None if quiet else sys.stdout), ranks)
         except KeyboardInterrupt:
             _say(f"scalespan: stopped; to go on: {escape(_command(case))} --restart")
             raise typer.Exit(130) from None
-        page = _report(found.folder)
+        page = _report(found.folder) if ranks.rank == 0 else None
     if not quiet:
         if outcome.checks:
             _show(checks_table(outcome.checks))
@@ -185,7 +198,7 @@ def _read(case: Path, coupling: CouplingKind | None) -> Case | CoupledCase:
     return found.coupled_with(coupling.value)
 
 
-def _run(case: Case | CoupledCase, restart: bool, progress: Progress) -> Outcome:
+def _run(case: Case | CoupledCase, restart: bool, progress: Progress, ranks: World) -> Outcome:
     from . import coupled, tasks
     from .check import check, tree
 
@@ -193,7 +206,7 @@ def _run(case: Case | CoupledCase, restart: bool, progress: Progress) -> Outcome
         return coupled.run(case, restart=restart, progress=progress)
     _log.info("%s, model %s", case.folder, tree(case.model))
     checked = check(case)
-    return tasks.run(case, checked.model, checked.atoms, restart=restart, progress=progress)
+    return tasks.run(case, checked.model, checked.atoms, restart=restart, progress=progress, ranks=ranks)
 
 
 def _participant(case: Case | CoupledCase, name: str, restart: bool) -> int:

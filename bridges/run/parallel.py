@@ -30,6 +30,18 @@ class World:
         if self.comm is not None:
             self.comm.Barrier()
 
+    def share(self, value: Any) -> Any:
+        """Return rank 0's value on all ranks."""
+        return value if self.comm is None else self.comm.bcast(value)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return the values of all ranks on rank 0, and nothing elsewhere."""
+        return [value] if self.comm is None else self.comm.gather(value) or []
+
+    def total(self, value: float) -> float:
+        """Return the sum over all ranks."""
+        return value if self.comm is None else float(self.comm.allreduce(value))
+
     def end(self, status: int) -> NoReturn:
         """End all ranks at once: a partner that is waited for, or another rank, may never come."""
         sys.stdout.flush()

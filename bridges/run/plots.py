@@ -45,6 +45,7 @@ class Plot:
 
 def plots(results: Path, summary: Mapping[str, Any]) -> list[Plot]:
     """Return the plots of the task in a results folder; those whose series are not there are left out."""
+    from .continua import march_plots, path_plots
     from .coupled import plots as coupled
 
     makers: dict[str, Callable[[Path, Mapping[str, Any]], list[Plot]]] = {
@@ -55,6 +56,9 @@ def plots(results: Path, summary: Mapping[str, Any]) -> list[Plot]:
         "single-point": _single_point,
         "compare": _compare,
         "coupled": coupled.plots,
+        "march": march_plots,
+        "response": path_plots,
+        "study": lambda results, summary: [],  # its tables bring their charts
     }
     from .displacements import displacement_plots
     from .strains import strain_plots

@@ -205,11 +205,47 @@ class Record:
         return self._files[name]
 
 
+class NoSeries(Series):
+    """Numbers that another rank writes."""
+
+    def __init__(self) -> None: ...
+
+    def row(self, values: Sequence[float | int]) -> None:
+        """Write nothing."""
+
+
+class Follower(Record):
+    """What a rank other than 0 writes: nothing; it goes on from where rank 0's restart file says."""
+
+    def __init__(self, folder: Path, restart: Restart | None) -> None:
+        self.folder, self.restart, self.summary = folder, restart, {}
+        self._clock, self._since, self._doing = {}, time.perf_counter(), []
+        self._ticked = self._since
+
+    def series(self, name: str, columns: Sequence[str]) -> Series:
+        """Return a series that is written elsewhere."""
+        return NoSeries()
+
+    def save(self, position: int, state: State) -> None:
+        """Write nothing."""
+
+    def table(self, name: str) -> dict[str, Array]:
+        """Return nothing: rank 0 reads it."""
+        return {}
+
+    def summarise(self, **entries: object) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def read_series(path: Path) -> dict[str, Array]:
     """Return the columns of a CSV file by name, each (rows,)."""
     with path.open(encoding="utf-8") as file:
         names = file.readline().strip().split(",")
-        rows = np.loadtxt(file, delimiter=",", ndmin=2)
+        lines = file.readlines()
+    rows = np.loadtxt(lines, delimiter=",", ndmin=2) if lines else np.zeros((0, len(names)))
     return {name: rows[:, i] for i, name in enumerate(names)} if rows.size else {name: np.zeros(0) for name in names}
 
 

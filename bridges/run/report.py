@@ -131,7 +131,7 @@ def _audit(summary: Mapping[str, Any]) -> str:
 
 
 def _review(summary: Mapping[str, Any]) -> str:
-    return _tables("Trust", summary.get("review", []))
+    return _tables("Trust" if "atoms" in summary else "Findings", summary.get("review", []))
 
 
 def _tables(heading: str, tables: Sequence[Mapping[str, Any]]) -> str:

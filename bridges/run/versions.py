@@ -36,5 +36,6 @@ def _engines() -> set[str]:
 def _version(distribution: str) -> str | None:
     try:
         return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    except importlib.metadata.PackageNotFoundError:  # DOLFINx's distribution has another name than its module
+        found = getattr(sys.modules.get(distribution), "__version__", None)
+        return found if isinstance(found, str) else None

@@ -1,25 +1,36 @@
 """What can be done with a model: one kind of task in each file, and `run` that does it."""
 
 from .compare import Compare
-from .doing import TASKS, check, read_task, run
+from .doing import TASKS, audit, check, read_task, run
 from .dynamics import Dynamics
+from .march import March
 from .minimise import Minimise
+from .response import Response
 from .scan import Scan
 from .single_point import SinglePoint
-from .task import Findings, Run, Task
+from .study import Rows
+from .task import FAMILIES, AnyTask, BareRun, BareTask, Findings, Run, Task
 from .vibrations import Vibrations
 
 __all__ = [
+    "FAMILIES",
     "TASKS",
+    "AnyTask",
+    "BareRun",
+    "BareTask",
     "Compare",
     "Dynamics",
     "Findings",
+    "March",
     "Minimise",
+    "Response",
+    "Rows",
     "Run",
     "Scan",
     "SinglePoint",
     "Task",
     "Vibrations",
+    "audit",
     "check",
     "read_task",
     "run",

@@ -9,31 +9,46 @@ from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 
-from scalespan.adapters.interface import CaseError, OptionError, ParticleAdapter, ScalespanError, Table, nearest
+from scalespan.adapters.interface import (
+    Adapter,
+    CaseError,
+    FieldAdapter,
+    Material,
+    OptionError,
+    ParticleAdapter,
+    ScalespanError,
+    Study,
+    Table,
+    nearest,
+)
 
 from ..files import write_whole
 from ..log import keep_log
+from ..parallel import World
 from ..progress import Progress
-from ..record import Record
+from ..record import Follower, Record
 from ..results import Outcome, compare
 from ..trajectory import extxyz
 from .compare import Compare
 from .dynamics import Dynamics
+from .march import March
 from .minimise import Minimise
+from .response import Response
 from .scan import Scan
 from .single_point import SinglePoint
-from .task import Run, Task
+from .study import Rows
+from .task import AnyTask, BareRun, BareTask, Findings, Run, Task
 from .vibrations import Vibrations
 
 if TYPE_CHECKING:
     from ..case import Case
 
-TASKS: dict[str, type[Task]] = {
-    each.kind: each for each in (SinglePoint, Minimise, Dynamics, Vibrations, Scan, Compare)
+TASKS: dict[str, type[AnyTask]] = {
+    each.kind: each for each in (SinglePoint, Minimise, Dynamics, Vibrations, Scan, Compare, March, Response, Rows)
 }
 
 
-def read_task(table: Mapping[str, Any], *, where: str, folder: Path | None = None) -> Task:
+def read_task(table: Mapping[str, Any], *, where: str, folder: Path | None = None) -> AnyTask:
     """Return the task that the section ``[task]`` spells out.
 
     Raises:
@@ -47,35 +62,46 @@ def read_task(table: Mapping[str, Any], *, where: str, folder: Path | None = Non
     return TASKS[table["kind"]].read(rest, where=where, folder=folder)
 
 
-def check(case: Case, model: ParticleAdapter, atoms: Atoms) -> list[Table]:
-    """Return what a person should see of the task before it runs.
+def check(case: Case, model: Adapter, atoms: Atoms | None) -> list[Table]:
+    """Return what a person should see of the task before it runs; ``atoms``: None of a model without.
 
     Raises:
         CaseError: what is known to be wrong already.
     """
-    tables = [*case.task.check(model, atoms, case.output), *case.task.check_variants(case.variant)]
+    if isinstance(case.task, Task):
+        assert isinstance(model, ParticleAdapter) and atoms is not None, "Case.build has looked"
+        tables = [*case.task.check(model, atoms, case.output), *case.task.check_variants(case.variant)]
+    else:
+        assert isinstance(case.task, BareTask), "there are two"
+        tables = case.task.check(model)
     for reference in case.references:
         case.task.need_value(reference.name, case.output, f"reference.toml: {reference.name}")
     return tables
 
 
-def run(case: Case, model: ParticleAdapter, atoms: Atoms, *, restart: bool, progress: Progress) -> Outcome:
+def run(
+    case: Case, model: Adapter, atoms: Atoms | None, *, restart: bool, progress: Progress, ranks: World | None = None
+) -> Outcome:
     """Do the task of ``case`` and write its results folder; an earlier one is kept as ``results.1``, ….
+
+    All ``ranks`` call this, each with its part of the model; rank 0 writes.
 
     Raises:
         ScalespanError: it went wrong; `summary.json` says so too, and the last restart file holds.
     """
+    ranks = ranks or World()
     told = check(case, model, atoms)
-    record = Record.begin(case.folder, restart=restart, folder=case.results)
+    record = _record(case, restart, ranks)
     try:
-        keep_log(record.folder / "run.log")
-        _announce(case, model, atoms, record, told)
-        work = Run(model, atoms, case.output, record, progress, case.variant)
-        found = case.task.run(work)
+        if ranks.rank == 0:
+            keep_log(record.folder / "run.log")
+            _announce(case, model, atoms, record, told)
+        notes: dict[str, object] = {}
+        found = _do(case, model, atoms, BareRun(model, record, progress, ranks, notes))
         values = {name: {"value": each.value, "unit": each.unit} for name, each in found.values.items()}
         review = [asdict(table) for table in found.tables]
-        record.summarise(values=values, notes=work.notes, review=review)  # a wrong reference must not lose them
-        checks = (*found.checks, *compare(found.values, case.references))
+        record.summarise(values=values, notes=notes, review=review)  # a wrong reference must not lose them
+        checks = (*found.checks, *compare(found.values, case.references if ranks.rank == 0 else ()))
         record.summarise(status="finished", checks=[each.as_dict() for each in checks])
         return Outcome(found.values, checks, record.wall_s)
     except BaseException as error:
@@ -86,23 +112,53 @@ def run(case: Case, model: ParticleAdapter, atoms: Atoms, *, restart: bool, prog
         record.close()
 
 
-def _announce(case: Case, model: ParticleAdapter, atoms: Atoms, record: Record, told: list[Table]) -> None:
+def _record(case: Case, restart: bool, ranks: World) -> Record:
+    if ranks.size > 1 and not case.task.on_ranks:
+        raise CaseError(
+            f"the task '{case.task.kind}' runs on one rank, and there are {ranks.size}",
+            where="case.toml: task",
+            todo="leave mpirun out",
+        )
+    if ranks.rank > 0:
+        return Follower(case.results, ranks.share(None))
+    record = Record.begin(case.folder, restart=restart, folder=case.results)
+    ranks.share(record.restart)
+    return record
+
+
+def audit(model: Adapter, atoms: Atoms | None) -> list[Table]:
+    """Return what a model shows of itself before it runs.
+
+    Raises:
+        ScalespanError: what makes running wrong.
+    """
+    if isinstance(model, ParticleAdapter):
+        assert atoms is not None, "it has some"
+        return model.audit(atoms)
+    assert isinstance(model, FieldAdapter | Material | Study), "there are four families"
+    return model.audit()
+
+
+def _do(case: Case, model: Adapter, atoms: Atoms | None, bare: BareRun) -> Findings:
+    if isinstance(case.task, Task):
+        assert isinstance(model, ParticleAdapter) and atoms is not None, "Case.build has looked"
+        return case.task.run(Run(model, atoms, case.output, bare.record, bare.progress, case.variant, bare.notes))
+    assert isinstance(case.task, BareTask), "there are two"
+    return case.task.run(bare)
+
+
+def _announce(case: Case, model: Adapter, atoms: Atoms | None, record: Record, told: list[Table]) -> None:
     """Write what is known before the first number."""
     write_whole(record.folder / "case.toml", (case.folder / "case.toml").read_bytes())
-    structure = atoms.copy()
-    structure.calc = None
-    write_whole(record.folder / "structure.extxyz", extxyz(structure))
-    tables = [asdict(table) for table in (*model.audit(atoms), *told)]
-    record.summarise(
-        case=case.title,
-        status="running",
-        task=case.task.kind,
-        atoms=len(atoms),
-        checks=[],
-        restarts=record.restarts,
-        region=model.focus(atoms).tolist(),
-        audit=tables,
-    )
+    known: dict[str, object] = {}
+    if isinstance(model, ParticleAdapter) and atoms is not None:
+        structure = atoms.copy()
+        structure.calc = None
+        write_whole(record.folder / "structure.extxyz", extxyz(structure))
+        known = {"atoms": len(atoms), "region": model.focus(atoms).tolist()}
+    tables = [asdict(table) for table in (*audit(model, atoms), *told)]
+    about = {"case": case.title, "status": "running", "task": case.task.kind, **known}
+    record.summarise(**about, checks=[], restarts=record.restarts, audit=tables)
 
 
 def _tell(record: Record, error: BaseException) -> None:

@@ -12,16 +12,21 @@ import numpy as np
 from ase import Atoms
 
 from scalespan.adapters.interface import (
+    Adapter,
     Array,
     CaseError,
+    FieldAdapter,
+    Material,
     NotOffered,
     Options,
     ParticleAdapter,
     Quantity,
+    Study,
     Table,
     nearest,
 )
 
+from ..parallel import World
 from ..progress import Progress
 from ..record import Record
 from ..results import Check, Output, Value
@@ -42,7 +47,7 @@ Variant: TypeAlias = Callable[[Mapping[str, object]], tuple[ParticleAdapter, Ato
 
 @dataclass(frozen=True)
 class Run:
-    """What a task works with."""
+    """What a task works with that moves atoms."""
 
     model: ParticleAdapter
     atoms: Atoms  # at the start; the task may not change them
@@ -53,13 +58,61 @@ class Run:
     notes: dict[str, object] = field(default_factory=dict)  # for the report, such as the modes
 
 
-class Task(Options):
+FAMILIES: Mapping[str, type] = {
+    "a model of atoms": ParticleAdapter,
+    "a continuum": FieldAdapter,
+    "a material": Material,
+    "a study": Study,
+}
+
+
+@dataclass(frozen=True)
+class BareRun:
+    """What a task works with that has no atoms."""
+
+    model: Adapter  # of the task's family
+    record: Record
+    progress: Progress
+    ranks: World
+    notes: dict[str, object] = field(default_factory=dict)  # for the report
+
+
+class AnyTask(Options):
     """One kind of run. A subclass is the section ``[task]`` of a case; its docstring says what it does."""
 
     kind: ClassVar[str]
+    family: ClassVar[str]  # of the models that it takes: a key of `FAMILIES`
     # Names of the values that the task gives; {n} stands for a number from 1, {} for a name of the model's.
     values: ClassVar[tuple[str, ...]]
-    measured: ClassVar[tuple[str, ...]] = ("first", "last", "mean", "std", "min", "max")  # of each measure
+    measured: ClassVar[tuple[str, ...]] = ()  # of each measure of the atoms
+    on_ranks: ClassVar[bool] = False  # whether it may run under mpirun
+
+    def need_value(self, name: str, output: Output, where: str) -> None:
+        """Raise CaseError if the task will give no value called ``name``."""
+        known = [*self.values, *(f"{measure}_{kind}" for measure in output.measure for kind in self.measured)]
+        patterns = (re.escape(each).replace(r"\{n\}", "[1-9][0-9]*").replace(r"\{\}", ".+") for each in known)
+        if not any(re.fullmatch(pattern, name) for pattern in patterns):
+            shown = [each.replace("{n}", "1").replace("{}", "NAME") for each in known]
+            raise CaseError("the task gives no value of this name", where=where, todo=nearest(name, shown))
+
+
+class BareTask(AnyTask):
+    """A task of a model without atoms."""
+
+    @abstractmethod
+    def run(self, run: BareRun) -> Findings:
+        """Do it, writing as it goes."""
+
+    def check(self, model: Adapter) -> list[Table]:
+        """Raise CaseError for what can be known to be wrong before running; return what a person should see."""
+        return []
+
+
+class Task(AnyTask):
+    """A task of atoms."""
+
+    family: ClassVar[str] = "a model of atoms"
+    measured: ClassVar[tuple[str, ...]] = ("first", "last", "mean", "std", "min", "max")
 
     @abstractmethod
     def run(self, run: Run) -> Findings:
@@ -79,14 +132,6 @@ class Task(Options):
     def check_variants(self, variant: Variant) -> list[Table]:
         """Raise CaseError for what is wrong with other models that the task will build; most build none."""
         return []
-
-    def need_value(self, name: str, output: Output, where: str) -> None:
-        """Raise CaseError if the task will give no value called ``name``."""
-        known = [*self.values, *(f"{measure}_{kind}" for measure in output.measure for kind in self.measured)]
-        patterns = (re.escape(each).replace(r"\{n\}", "[1-9][0-9]*").replace(r"\{\}", ".+") for each in known)
-        if not any(re.fullmatch(pattern, name) for pattern in patterns):
-            shown = [each.replace("{n}", "1").replace("{}", "NAME") for each in known]
-            raise CaseError("the task gives no value of this name", where=where, todo=nearest(name, shown))
 
 
 def force_sizes(forces: Array) -> dict[str, Value]:
