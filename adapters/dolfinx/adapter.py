@@ -29,6 +29,8 @@ from ..interface import (
     load_file,
     under,
 )
+from ..interface.units import simplified
+from .boxes import Boxes
 from .cell import DolfinxCell
 from .domain import Domain, compiled
 from .elasticity import density_to_count, elasticity
@@ -42,8 +44,10 @@ from .poisson import poisson
 from .ports import Ports
 from .probes import Probes
 from .problem import Problem
+from .realisations import Realisations
 from .solid import DolfinxSolid
 from .solve import Step
+from .steepness import Steepness
 from .versions import INSTALL
 
 with EngineImport("dolfinx", install=INSTALL) as engine:
@@ -64,7 +68,7 @@ class DolfinxAdapter(FieldAdapter):
         self._options, self._time, self._raw_known, self._closed = options, 0.0, False, False
         self.domain = Domain(options.mesh, options.degree)
         self._law = None if law is None else Law(law, self.domain, self._units)
-        self.problem = self._problem_of()
+        self.problem = self._problem_of(self.domain)
         self._ports = Ports(options.places, self.problem, self.domain)
         self._entering = self._ports.entering()
         self._step: Step | Leapfrog = (
@@ -75,8 +79,11 @@ class DolfinxAdapter(FieldAdapter):
         self._begun = self.problem.begin is None and self.problem.lumped is None
         self._loads = fem.Function(self.problem.unknown.function_space)
         self._probes: Probes | None = None
+        self._boxes: Boxes | None = None
+        self._realisations: Realisations | None = None
         self._point_loads: Array | None = None
         self._measured = self._forms_to_observe()
+        self._steepness = Steepness(self.problem, self.domain)
         self.problem.refresh(False)
 
     @property
@@ -153,7 +160,7 @@ class DolfinxAdapter(FieldAdapter):
     def _accelerate(self, fixed: Indices) -> None:
         assert self.problem.begin is not None
         unknown, residual = self.problem.begin
-        first = replace(self.problem, unknown=unknown, residual=residual, linear=True, tangent=None)
+        first = replace(self.problem, unknown=unknown, residual=residual, linear=True, tangent=None, exactly=None)
         step = Step(first, self._entering, {})
         step.fix(fixed)
         unknown.x.array[:] = 0.0
@@ -166,6 +173,7 @@ class DolfinxAdapter(FieldAdapter):
         self.domain.dt.value, self.domain.time.value = dt, self._time + dt
         self._step.fix(self._ports.fix())
         self._step.solve(self.nodal_loads(), dt)
+        self._steepness.check()
         self.problem.after()
         if self._law is not None:
             self._law.advance(dt)
@@ -207,7 +215,7 @@ class DolfinxAdapter(FieldAdapter):
         found = {key: self._value(form) for key, form in self._measured.items()}
         if "error" in found:
             found["error/1"] = sqrt(found.pop("error") / found.pop("size"))
-        return found
+        return found if self._law is None else found | self._law.observe()
 
     def frame(self, folder: Path, time: float) -> None:
         """Add the unknown to ``fields.pvd``, for ParaView."""
@@ -221,15 +229,47 @@ class DolfinxAdapter(FieldAdapter):
             raise NotOffered(
                 "only a solid on one rank is an energy of its nodes", todo="take elasticity, and ranks = 1"
             )
+        if solid.material == "j2":
+            raise NotOffered("a plastic solid has a history, and no energy of its nodes", todo="take another material")
         law = None if self._law is None else Law(self._law.material, self.domain, self._units)
         return DolfinxSolid(solid, self.domain, law, self._units)
 
     def microstructure(self) -> Microstructure:
-        """Return the problem without its boundary values."""
+        """Return the problem without its boundary values; on several ranks, each has a whole one of its own."""
+        if self._law is not None and self._law.dissipates:
+            raise NotOffered(
+                f"a cell answers for many points, and its law '{self._law.material.name}' keeps the history of one",
+                todo='take phases of material = "j2" in the cell itself',
+            )
+        if self.domain.comm.size == 1:
+            return DolfinxCell(self.problem, self.domain, self._flux_unit)
+        if self._law is not None:
+            raise NotOffered("a cell with a law is on one rank", todo="take ranks = 1, or phases of DOLFINx's own")
+        alone = Domain(self._options.mesh, self._options.degree, alone=True)
+        return DolfinxCell(self._problem_of(alone), alone, self._flux_unit)
+
+    def microstructure_of(self, low: Array, high: Array) -> Microstructure:
+        """Return the cell of another box, by the same formulas; those of one shape share a mesh."""
+        solid = self._options.elasticity
+        if self._law is not None or (solid is not None and solid.overlap is not None):
+            raise NotOffered("a continuum with a law or beside atoms is no microstructure of other boxes")
+        if self._boxes is None:
+            self._boxes = Boxes(self._options, self._problem_of, self._flux_unit)
+        return self._boxes.over(low, high)
+
+    def realisation(self, size: int, seed: int) -> Microstructure:
+        """Return a cell of the random medium that the mesh is of."""
+        if self._law is not None:
+            raise NotOffered("a continuum with a law has no realisations", todo="take phases of DOLFINx's own")
+        if self._realisations is None:
+            self._realisations = Realisations(self._options, self._problem_of, self._flux_unit)
+        return self._realisations.cell(size, seed)
+
+    @property
+    def _flux_unit(self) -> str:
         mass, length, time = (f"({each})" for each in self._units)
         force = f"{mass}*{length}/{time}**2"
-        heat = self._options.heat is not None
-        return DolfinxCell(self.problem, self.domain, "1" if heat else f"{force}/{length}**{self.dimension - 1}")
+        return "1" if self._options.heat is not None else simplified(f"{force}/{length}**{self.dimension - 1}")
 
     def audit(self) -> list[Table]:
         """Return the leapfrog's step, who carries the mass beside atoms, and what the law shows."""
@@ -237,6 +277,9 @@ class DolfinxAdapter(FieldAdapter):
         if isinstance(self._step, Leapfrog) and self.longest_step < inf:
             self._step.fix(self._ports.fix())
             found.append(self._step.audit(self.longest_step))
+        if self.domain.phases is not None:
+            parts = tuple((str(i), f"{each:.6g}") for i, each in enumerate(self.domain.fractions()))
+            found.append(Table("The phases of the mesh", ("phase", "fraction"), parts))
         return found + ([] if self._law is None else self._law.material.audit())
 
     def close(self) -> None:
@@ -267,6 +310,8 @@ class DolfinxAdapter(FieldAdapter):
     def _functions(self) -> dict[str, Any]:
         found = {"unknown": self.problem.unknown, "residual": self._step.raw}
         found |= {f"history/{key}": function for key, function in self.problem.history.items()}
+        if self._law is not None:  # for who looks at them before the law is asked again
+            found |= {"law energy": self._law.energy, "law stress": self._law.mean}
         return found | {f"given/{key}": function for key, function in self._ports.given.items()}
 
     def _forms_to_observe(self) -> dict[str, Any]:
@@ -274,7 +319,7 @@ class DolfinxAdapter(FieldAdapter):
         measures, step = dict(self.problem.measures), self._step
         if isinstance(step, Leapfrog):
             measures |= {"kinetic": step.kinetic, "work": lambda: step.work}
-        forms = {f"{key}/({energy})": form for key, form in measures.items()}
+        forms = {key if "/" in key else f"{key}/({energy})": form for key, form in measures.items()}
         if self._options.exact is not None:
             u = self.problem.unknown
             exact = self.domain.formula(self._options.exact, self._ports.components)
@@ -285,8 +330,8 @@ class DolfinxAdapter(FieldAdapter):
     def _value(self, measure: Any) -> float:
         return self.domain.integral(measure) if isinstance(measure, fem.Form) else float(measure())
 
-    def _problem_of(self) -> Problem:
-        options, domain = self._options, self.domain
+    def _problem_of(self, domain: Domain) -> Problem:
+        options = self._options
         if options.heat is not None:
             return heat(options.heat, domain)
         if options.elasticity is not None:

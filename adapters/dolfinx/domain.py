@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..interface import Array, CaseError, EngineFailed, EngineImport, Indices, OptionError, nearest
-from .cloud import mesh_of_points
 from .formulas import numeric, symbolic
-from .msh import read_msh
+from .meshing import mesh_of
 from .options import Formulas, MeshOptions
+from .phases import Phases
 from .versions import INSTALL
 
 with EngineImport("dolfinx", install=INSTALL) as engine:
@@ -27,10 +27,13 @@ _SIDES = (("left", "right"), ("bottom", "top"), ("back", "front"))  # low and hi
 class Domain:
     """A mesh, its boundaries by name, and the time; what a problem is written over."""
 
-    def __init__(self, options: MeshOptions, degree: int) -> None:
+    def __init__(self, options: MeshOptions, degree: int, alone: bool = False) -> None:
+        """Alone: each rank has a whole mesh of its own."""
         # PETSc's own default: all ranks of this participant's mpirun.
-        self.comm = PETSc.Sys.getDefaultComm().tompi4py()
-        self.mesh, self._tags = _mesh_of(options, self.comm)
+        self.comm = (PETSc.COMM_SELF if alone else PETSc.Sys.getDefaultComm()).tompi4py()
+        found = mesh_of(options, self.comm)
+        self.mesh, self._tags = found.mesh, found.tags
+        self.phases = None if found.bodies is None else Phases(found)
         self.degree = degree
         self.dimension: int = self.mesh.geometry.dim
         self.time = fem.Constant(self.mesh, 0.0)  # the end of the step
@@ -38,7 +41,7 @@ class Domain:
         self.coordinate = ufl.SpatialCoordinate(self.mesh)
         self._spaces: dict[tuple[int, int], Any] = {}
         self._quadratures: dict[tuple[int, int], Any] = {}
-        self._conditions = _conditions(options)
+        self._conditions = _conditions(options, self.mesh)
         self._facets = {name: self._find(name) for name in self._conditions}
         self.boundaries = list(self._facets)
 
@@ -46,6 +49,12 @@ class Domain:
     def dx(self) -> Any:
         """The measure of the volume."""
         return ufl.Measure("dx", domain=self.mesh)
+
+    @property
+    def gauss_degree(self) -> int:
+        """The degree of quadrature of laws at Gauss points: exact for a linear material, one point for P1 simplices."""
+        simplex = self.mesh.basix_cell().name in ("triangle", "tetrahedron")
+        return max(1, 2 * self.degree - 2) if simplex else 2 * self.degree
 
     def part(self, cells: Indices) -> Any:
         """Return the measure of some of this rank's cells."""
@@ -90,11 +99,22 @@ class Domain:
     def formula(self, text: Formulas, components: int = 1, late: float = 0.0) -> Any:
         """Return a formula as UFL, at ``late`` steps before the step's end.
 
-        A vector is a list of formulas, or one number for all components.
+        A vector is a list of formulas, or one number for all components. A list of scalars has one for each phase.
         """
         time = self.time - late * self.dt if late else self.time
+        if components == 1 and isinstance(text, list) and len(text) > 1:
+            if self.phases is None:
+                raise OptionError(f"{text} has one for each phase, and the mesh has no phases")
+            return self.phases.formula(text, lambda each: symbolic(each, self.coordinate, time))
         parts = [symbolic(each, self.coordinate, time) for each in _listed(text, components)]
         return parts[0] if components == 1 else ufl.as_vector(parts)
+
+    def fractions(self) -> Array:
+        """Return the fraction of the volume that each phase fills, (0,) of a mesh without phases."""
+        if self.phases is None:
+            return np.zeros(0)
+        sums = [self.integral(compiled(each * self.dx)) for each in self.phases.indicators()]
+        return np.array(sums) / sum(sums)
 
     def values(self, text: Formulas, points: Array, components: int = 1) -> Array:
         """Return a formula's values (n, components) at points (n, 3), at the time of the step's end."""
@@ -156,29 +176,23 @@ def _pairs(topology: Any, dimension: int, facets: Indices) -> Indices:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def _conditions(options: MeshOptions) -> dict[str, str | int]:
+def _conditions(options: MeshOptions, mesh: Any) -> dict[str, str | int]:
     found: dict[str, str | int] = {"all": "x == x"}
-    if options.low is not None and options.high is not None:
-        near = 1e-9 * max(high - low for low, high in zip(options.low, options.high, strict=True))
-        for axis, (low, high) in enumerate(zip(options.low, options.high, strict=True)):
-            for name, value in zip(_SIDES[axis], (low, high), strict=True):
+    if options.file is None and options.points is None:
+        low, high = _corners(options, mesh)
+        near = 1e-9 * float(np.subtract(high, low).max())
+        for axis, sides in enumerate(zip(low, high, strict=True)):
+            for name, value in zip(_SIDES[axis], sides, strict=True):
                 found[name] = f"abs({'xyz'[axis]} - ({value!r})) < {near!r}"
     return found | options.boundaries
 
 
-def _mesh_of(options: MeshOptions, comm: Any) -> tuple[Any, Any]:
-    if options.file is not None:
-        return read_msh(options.file, comm, options.dimension)
-    if options.points is not None:
-        return mesh_of_points(options.points, comm), None
-    assert options.low is not None and options.high is not None and options.cells is not None
-    flat = len(options.cells) == 2
-    cell = options.cell or ("triangle" if flat else "tetrahedron")
-    if flat != (cell in ("triangle", "quadrilateral")):
-        raise CaseError(f"a box in {len(options.cells)}-D has no cells of the kind {cell}")
-    create = meshes.create_rectangle if flat else meshes.create_box
-    corners = [np.array(options.low), np.array(options.high)]
-    return create(comm, corners, options.cells, cell_type=getattr(meshes.CellType, cell)), None
+def _corners(options: MeshOptions, mesh: Any) -> tuple[list[float], list[float]]:
+    if options.low is not None and options.high is not None:
+        return options.low, options.high
+    points = mesh.geometry.x[:, : mesh.geometry.dim]
+    every = [np.max(mesh.comm.allgather((sign * points).max(axis=0)), axis=0) for sign in (-1.0, 1.0)]
+    return (-every[0]).tolist(), every[1].tolist()
 
 
 def _listed(text: Formulas, components: int) -> list[str | float]:

@@ -1,4 +1,4 @@
-"""Solids: linear elasticity, the neo-Hookean solid and laws from outside, at rest or moving.
+"""Solids: linear, neo-Hookean, plastic (see `plasticity`) and of laws from outside, at rest or moving.
 
 F(u; v) = ∫ ρ a·v + P(u):∇v − f·v dx − ∮ t·v ds. In time, the generalised-α method of J. Chung
 and G. M. Hulbert 1993 (doi:10.1115/1.2900803): a at n+1−αm, u, f and t at n+1−αf; with
@@ -20,6 +20,7 @@ from .domain import Domain
 from .law import Law
 from .options import ElasticityOptions
 from .overlap import Extension
+from .plasticity import Plasticity
 from .problem import Problem
 from .versions import INSTALL
 
@@ -71,7 +72,7 @@ def elasticity(options: ElasticityOptions, domain: Domain, law: Law | None, exte
         outflow=-ufl.dot(solid.stress_in_cells(u), ufl.FacetNormal(domain.mesh)),
         linear=options.material == "linear",
         fixed=options.fixed,
-        measures={"elastic": solid.energy(u)},
+        measures=solid.measures(u),
         slaved=extension,
     )
     density = density_of(options, law)
@@ -83,6 +84,8 @@ def elasticity(options: ElasticityOptions, domain: Domain, law: Law | None, exte
         raise CaseError("a leapfrog needs masses", todo="give the density")
     if law is not None:
         _follow(problem, law, options)
+    if solid.plastic is not None:
+        _remember(problem, solid.plastic, options.largest_gradient)
     return problem
 
 
@@ -121,19 +124,24 @@ class Elastic:
     def __init__(self, options: ElasticityOptions, domain: Domain, law: Law | None, share: Share | None = None) -> None:
         self.options, self.domain, self._law = options, domain, law
         self._weight: Any = 1 if share is None else share.weight
-        self._moduli = (0.0, 0.0) if law is not None else _moduli(options, domain)
+        self.plastic = Plasticity(options, domain) if options.material == "j2" else None
+        special = law or self.plastic
+        self._moduli = (0.0, 0.0) if special is not None else _moduli(options, domain)
         over = domain.dx if share is None else domain.part(share.cells)
-        self._dx = over if law is None else law.dx
+        self._dx = over if special is None else special.dx
 
     def internal(self, u: Any, v: Any) -> Any:
         """Return ∫ P(u):∇v."""
-        stress = _stress(self.options.material, self._moduli, u) if self._law is None else self._law.stress
-        return self._weight * ufl.inner(stress, ufl.grad(v)) * self._dx
+        return self._weight * ufl.inner(self._stress(u), ufl.grad(v)) * self._dx
 
     def energy(self, u: Any) -> Any:
         """Return ∫ W(u)."""
-        energy = _energy(self.options.material, self._moduli, u) if self._law is None else self._law.energy
-        return self._weight * energy * self._dx
+        return self._weight * self._energy(u) * self._dx
+
+    def measures(self, u: Any) -> dict[str, Any]:
+        """Return the energy and, of a plastic solid, what it has lost."""
+        lost = {} if self.plastic is None else {"dissipated": self.plastic.dissipated * self._dx}
+        return {"elastic": self.energy(u)} | lost
 
     def slope(self, u: Any, trial: Any, v: Any) -> Any:
         """Return ∫ ∇v:∂P/∂F:∇w."""
@@ -143,11 +151,23 @@ class Elastic:
 
     def flux(self, u: Any) -> tuple[Any, Any]:
         """Return P(u) and its measure."""
-        return (_stress(self.options.material, self._moduli, u) if self._law is None else self._law.stress), self._dx
+        return self._stress(u), self._dx
 
     def stress_in_cells(self, u: Any) -> Any:
         """Return P(u) where facets can see it too; a law's is its mean over each cell."""
-        return _stress(self.options.material, self._moduli, u) if self._law is None else self._law.mean
+        if self.plastic is not None:
+            return self.plastic.stress_in_cells(u)
+        return self._stress(u) if self._law is None else self._law.mean
+
+    def _stress(self, u: Any) -> Any:
+        if self.plastic is not None:
+            return self.plastic.stress(u)
+        return _stress(self.options.material, self._moduli, u) if self._law is None else self._law.stress
+
+    def _energy(self, u: Any) -> Any:
+        if self.plastic is not None:
+            return self.plastic.energy(u)
+        return _energy(self.options.material, self._moduli, u) if self._law is None else self._law.energy
 
     def static(self, u: Any, v: Any, late: float = 0.0) -> Any:
         """Return ∫ P(u):∇v − f·v dx − ∮ t·v ds, with f and t at ``late`` steps before the step's end."""
@@ -222,8 +242,11 @@ def _follow(problem: Problem, law: Law, options: ElasticityOptions) -> None:
     late = scheme_of(options).alpha_f if moving else 0.0
     u, trial = problem.unknown, ufl.TrialFunction(problem.unknown.function_space)
     law.follow(_stage(u, problem.history.get("old"), late), u if late else None)
+    if options.residual_error is not None:
+        law.quieten(options.residual_error)
     problem.tangent = (1.0 - late) * law.tangent(trial, problem.test)
     problem.refresh = law.refresh
+    problem.exactly = law.exactly
     moved = problem.after
 
     def after() -> None:
@@ -231,7 +254,19 @@ def _follow(problem: Problem, law: Law, options: ElasticityOptions) -> None:
         law.settle()
 
     problem.after = after
-    problem.history = dict(problem.history) | {"energy": law.energy, "stress": law.mean}
+
+
+def _remember(problem: Problem, plastic: Plasticity, largest: float) -> None:
+    """Let the plastic strain move on with each step."""
+    moved = problem.after
+    plastic.follow(problem.unknown)
+
+    def after() -> None:
+        plastic.commit()
+        moved()
+
+    problem.after, problem.largest_gradient = after, largest
+    problem.history = dict(problem.history) | plastic.history
 
 
 def _moduli(options: ElasticityOptions, domain: Domain) -> tuple[Any, Any]:

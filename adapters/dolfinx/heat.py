@@ -45,6 +45,6 @@ def heat(options: HeatOptions, domain: Domain) -> Problem:
         outflow=-conductivity * ufl.dot(ufl.grad(u), ufl.FacetNormal(domain.mesh)),
         linear=True,
         fixed=options.fixed,
-        history={"old": old},
+        history={"old": old} if options.capacity != 0.0 else {},
         after=after,
     )

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..interface import Array, CaseError, EngineFailed, EngineImport, Indices, Material, Response, ScalespanError, State
+from ..interface import Array, CaseError, EngineFailed, EngineImport, Indices, Material, Response, State
 from ..interface.units import convert
 from .domain import Domain
+from .noise import ResidualNoise, quiet
+from .ranks import Ranks
 from .versions import INSTALL
 
 with EngineImport("dolfinx", install=INSTALL) as engine:
@@ -22,8 +24,6 @@ with EngineImport("dolfinx", install=INSTALL) as engine:
     import basix.ufl
     import ufl
     from dolfinx import fem
-
-_SIMPLICES = ("triangle", "tetrahedron")
 
 
 class Law:
@@ -41,7 +41,7 @@ class Law:
         self.density = convert(material.density, f"dalton/angstrom**{full}", f"{mass}/{length}**{full}")
         self._unit = convert(1.0, material.stress_unit, f"{mass}*{length}**2/{time}**2/{length}**{full}")
         self._ase_time = convert(1.0, time, "ase_time")
-        self.degree = _degree(domain)
+        self.degree = domain.gauss_degree
         over = domain.dx if cells is None else domain.part(cells)
         self.dx = over(metadata={"quadrature_degree": self.degree})
         self.stress, self.energy = self._function((d, d)), self._function(())
@@ -51,8 +51,14 @@ class Law:
         owned = domain.mesh.topology.index_map(domain.mesh.topology.dim).size_local
         self._cells: Indices = np.arange(owned) if cells is None else cells
         self._gradients: dict[str, Any] = {}
+        self.dissipates = False  # whether the last answer's material has a history
         self._last: Array | None = None  # F of the last answer
-        self._has_tangent = False
+        self._has_tangent, self._exact = False, True  # of the last answer
+        self._loosely = False
+        self._noise: tuple[ResidualNoise, float] | None = None  # of the residual, and how much of it is taken
+        self._ranks = Ranks(domain.comm)
+        if domain.comm.size > 1:
+            material.share(self._ranks, domain.comm.rank)
 
     def follow(self, displacement: Any, end: Any = None) -> None:
         """Say what F is of: a function or an expression in UFL, and another one for the end of a step."""
@@ -72,6 +78,19 @@ class Law:
         """Ask the material at the displacement as it stands."""
         self._ask("stage", tangent)
 
+    def exactly(self, yes: bool) -> bool:
+        """Say whether answers must be exact, or may be on the way to an equilibrium; return whether the last was."""
+        self._loosely = not yes
+        return self._exact
+
+    def quieten(self, wanted: float) -> None:
+        """Let each answer be sampled until its noise in the residual is below ``wanted``, in the mesh's units.
+
+        Raises:
+            NotOffered: on several ranks.
+        """
+        self._noise = ResidualNoise(self._domain, self.degree, unit=self._unit, cells=self._cells), wanted
+
     def settle(self) -> None:
         """Ask the material at the end of a step, where that is another displacement than the last one asked at."""
         if "end" in self._gradients:
@@ -87,6 +106,12 @@ class Law:
         self.material.advance(self._ase_time * dt)
         self._last = None
 
+    def observe(self) -> dict[str, float]:
+        """Return the material's counts over all ranks and, where they share its work, how evenly."""
+        own = self._domain.comm.allgather(dict(self.material.observe()))
+        found = {f"law_{key}": sum(each[key] for each in own) for key in own[0]}
+        return found | dict(self._ranks.observe()) if found else {}
+
     def restore(self, state: State) -> None:
         """Return to a saved history."""
         self.material.restore(state)
@@ -96,31 +121,30 @@ class Law:
         d = self._domain.dimension
         deformation = np.asarray(self._gradients[when].eval(self._domain.mesh, self._cells)).reshape(-1, d, d)
         known = self._last is not None and np.array_equal(deformation, self._last)
-        if self._domain.agreed(known and (not tangent or self._has_tangent)):
+        enough = (self._exact or self._loosely) and (self._has_tangent or not tangent)
+        if self._domain.agreed(known and enough):
             return
-        answer = self._on_all_ranks(deformation, tangent)
-        self._last, self._has_tangent = deformation, tangent
+        self._ranks.together(lambda: self.material.checked(self._completed(deformation)))
+        answer = self._ranks.together(lambda: self._answer(deformation, tangent))
+        self._last, self._has_tangent, self._exact = deformation, tangent, self._domain.agreed(answer.exact)
         stress = self._unit * answer.stress[:, :d, :d]
         self._put(self.stress, stress)
         self._put(self.energy, self._unit * answer.energy)
+        self.dissipates = answer.dissipation is not None
         weights = self._weights / self._weights.sum()
         self._put(self.mean, np.einsum("q,cqij->cij", weights, stress.reshape(-1, len(weights), d, d)))
         if tangent and answer.tangent is not None:
             self._put(self._tangent, self._unit * answer.tangent[:, :d, :d, :d, :d])
 
-    def _on_all_ranks(self, deformation: Array, tangent: bool) -> Response:
-        """Ask; where one rank's points cannot be answered, all raise, or the others would wait for ever."""
-        answer, error = None, None
-        try:
-            answer = self.material.respond(self._completed(deformation), tangent)
-            if tangent and answer.tangent is None:
-                raise EngineFailed("it has no tangent", where=self.material.name)
-        except ScalespanError as raised:
-            error = raised
-        first = next((each for each in self._domain.comm.allgather(error) if each is not None), None)
-        if first is not None:
-            raise error or first
-        assert answer is not None
+    def _answer(self, deformation: Array, tangent: bool) -> Response:
+        ask = self.material.iterate if self._loosely else self.material.respond
+        at = self._completed(deformation)
+        if self._noise is None:
+            answer = ask(at, tangent)
+        else:
+            answer = quiet(lambda: ask(at, tangent), self.material, *self._noise)
+        if tangent and answer.tangent is None:
+            raise EngineFailed("it has no tangent", where=self.material.name)
         return answer
 
     def _completed(self, deformation: Array) -> Array:
@@ -141,9 +165,3 @@ class Law:
         dofmap = function.function_space.dofmap
         table = dofmap.list[self._cells].ravel()
         function.x.array.reshape(-1, dofmap.bs)[table] = values.reshape(len(table), -1)
-
-
-def _degree(domain: Domain) -> int:
-    """Return the degree of quadrature: exact for a linear material on affine cells, one point for P1."""
-    simplex = domain.mesh.basix_cell().name in _SIMPLICES
-    return max(1, 2 * domain.degree - 2) if simplex else 2 * domain.degree

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,55 +41,78 @@ _CELLS = {
 }
 
 
-class _Content(NamedTuple):
-    """What a file says: points (n, 3); cells and facets (n, nodes) in VTK's order; the group of each facet."""
+class Content(NamedTuple):
+    """What a file says: points (n, 3); cells and facets (n, nodes) in VTK's order; the group of each of both."""
 
     kind: _Kind
     points: Array
     cells: Indices
     facets: Indices
-    groups: Indices
+    groups: Indices  # of the facets
+    bodies: Indices  # of the cells; none where the file has no groups of them
 
-    def none_of_it(self) -> _Content:
+    def none_of_it(self) -> Content:
         """Return the same with no rows: what the ranks have that do not read."""
-        return self._replace(**{name: getattr(self, name)[:0] for name in ("points", "cells", "facets", "groups")})
+        return self._replace(
+            **{name: getattr(self, name)[:0] for name in ("points", "cells", "facets", "groups", "bodies")}
+        )
 
 
-def read_msh(file: Path, comm: Any, dimension: int) -> tuple[Any, Any]:
-    """Return the mesh of a .msh file, spread over the ranks, and its facets tagged by physical group.
+class Read(NamedTuple):
+    """A mesh, spread over the ranks."""
 
-    Groups are known by their number. Of a facet in several groups the first counts.
+    mesh: Any
+    tags: Any = None  # of its facets, by physical group
+    bodies: Indices | None = None  # of this rank's cells, ghosts included: the group or the block that each is of
+    phases: Indices | None = None  # of the bodies: 0, 1 …
+    kinds: int = 0  # of phases that the medium has; one realisation may have fewer
+
+
+def read_msh(file: Path, comm: Any, dimension: int) -> Read:
+    """Return the mesh of a .msh file, with its facets and its cells known by their physical group.
+
+    Facets are known by the group's number, of several the first; cells by its rank among theirs.
 
     Raises:
         CaseError: no file of gmsh, cells of several kinds, of degree above 2, or of another dimension.
         EngineMissing: meshio is not installed.
     """
-    found = _tried(file, dimension) if comm.rank == 0 else None
-    said = comm.bcast(found.none_of_it() if isinstance(found, _Content) else found)
+    return spread(lambda: content_of(file, dimension), comm, dimension)
+
+
+def spread(make: Callable[[], Content], comm: Any, dimension: int) -> Read:
+    """Return the mesh of what the first rank reads; what it raises, all raise."""
+    found = _tried(make) if comm.rank == 0 else None
+    said = comm.bcast(found.none_of_it() if isinstance(found, Content) else found)
     if isinstance(said, ScalespanError):  # on all ranks, or the others would wait for ever
         raise found if isinstance(found, ScalespanError) else said
-    content = found if isinstance(found, _Content) else said
+    content = found if isinstance(found, Content) else said
     mesh = _mesh(content, comm, dimension)
-    return mesh, _tags(content, mesh)
+    groups, bodies = np.unique(comm.bcast(content.bodies), return_inverse=True)
+    mine = bodies[mesh.topology.original_cell_index] if len(bodies) else None
+    return Read(mesh, _tags(content, mesh), mine, np.arange(len(groups)), len(groups))
 
 
-def _tried(file: Path, dimension: int) -> _Content | ScalespanError:
+def _tried(make: Callable[[], Content]) -> Content | ScalespanError:
     try:
-        return _content(file, dimension)
+        return make()
     except ScalespanError as error:
         return error
 
 
-def _content(file: Path, dimension: int) -> _Content:
+def content_of(file: Path, dimension: int) -> Content:
+    """Return what a file says, on the rank that reads it."""
     read = _read(file)
     blocks = read.cells_dict
     name, kind = _cells(blocks, file)
     if kind.dimension > dimension:
         raise CaseError(f"{kind.cell} cells in {dimension} dimensions", where=file.name, todo="set mesh.dimension = 3")
-    groups = read.cell_data_dict.get("gmsh:physical", {}).get(kind.facet, np.zeros(0))
+    physical = read.cell_data_dict.get("gmsh:physical", {})
+    groups, bodies = (physical.get(each, np.zeros(0)) for each in (kind.facet, name))
     facets = blocks[kind.facet] if len(groups) else np.zeros((0, 0))
     # A number below zero is a group's that takes the surface turned round.
-    return _Content(kind, read.points, *(each.astype(np.int64) for each in (blocks[name], facets, np.abs(groups))))
+    numbers = (blocks[name], facets, np.abs(groups), np.abs(bodies))
+    return Content(kind, read.points, *(each.astype(np.int64) for each in numbers))
 
 
 def _cells(blocks: Mapping[str, Indices], file: Path) -> tuple[str, _Kind]:
@@ -123,7 +146,7 @@ def _read(file: Path) -> Any:
         ) from error
 
 
-def _mesh(content: _Content, comm: Any, dimension: int) -> Any:
+def _mesh(content: Content, comm: Any, dimension: int) -> Any:
     kind = content.kind
     element = basix.ufl.element(
         "Lagrange", kind.cell, kind.degree, lagrange_variant=basix.LagrangeVariant.equispaced, shape=(dimension,)
@@ -132,7 +155,7 @@ def _mesh(content: _Content, comm: Any, dimension: int) -> Any:
     return meshes.create_mesh(comm, cells, e=element, x=np.ascontiguousarray(content.points[:, :dimension]))
 
 
-def _tags(content: _Content, mesh: Any) -> Any:
+def _tags(content: Content, mesh: Any) -> Any:
     dimension = mesh.topology.dim - 1
     if not mesh.comm.allreduce(len(content.groups)):
         return None

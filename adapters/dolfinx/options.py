@@ -10,15 +10,18 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ..interface import CaseFile, Options, Overlap
+from .microstructures import Checkerboard, Fibres, Laminate, Spheres, Voxels
 
 Formula = str | float  # of x, y, z and t: "1 + x**2 + 3*y**2 + 1.2*t"
-Formulas = Formula | list[Formula]  # one for each component of a vector
+Formulas = Formula | list[Formula]  # one for each component of a vector, or of a scalar for each phase of the mesh
+Modulus = Annotated[float, Field(gt=0)] | str
+Ratio = Annotated[float, Field(gt=-1, lt=0.5)] | str
 Setting = str | int | float | bool
 Cell = Literal["triangle", "quadrilateral", "tetrahedron", "hexahedron"]
 
 
 class MeshOptions(Options):
-    """A box of cells, a file of gmsh, or nodes to be joined."""
+    """A box of cells, a file of gmsh, nodes to be joined, or a microstructure: one of them."""
 
     low: list[float] | None = None  # a box's corner; two numbers in 2-D, three in 3-D
     high: list[float] | None = None  # the opposite corner
@@ -27,14 +30,23 @@ class MeshOptions(Options):
     file: CaseFile | None = None  # a .msh of gmsh, in place of a box
     points: CaseFile | None = None  # nodes (.txt, .npy or .xyz, in the mesh's unit), to be joined by simplices
     dimension: Literal[2, 3] = 3  # of the space that the file's mesh lies in
+    laminate: Laminate | None = None  # layers
+    checkerboard: Checkerboard | None = None  # squares of two phases, in turn or at random
+    voxels: Voxels | None = None  # an image
+    fibres: Fibres | None = None  # discs in a matrix, meshed by gmsh
+    spheres: Spheres | None = None  # spheres in a matrix, meshed by gmsh
     # Of a box there are left and right (along x), bottom and top (y), back and front (z); of any mesh, all.
     boundaries: dict[str, str | int] = Field(default_factory=dict)  # name: a condition "x < 1e-9", or a group of gmsh
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        box = None not in (self.low, self.high, self.cells)
-        if [box, self.file is not None, self.points is not None].count(True) != 1:
-            raise ValueError("a mesh is either a file, or points, or a box with low, high and cells")
+        box = None if None in (self.low, self.high, self.cells) else self.cells
+        others = self.laminate, self.checkerboard, self.voxels, self.fibres, self.spheres
+        if [each is not None for each in (box, self.file, self.points, *others)].count(True) != 1:
+            raise ValueError(
+                "a mesh is either a file, or points, or a box with low, high and cells, or one microstructure: "
+                "laminate, checkerboard, voxels, fibres or spheres"
+            )
         if self.low and self.high and self.cells:
             if not len(self.low) == len(self.high) == len(self.cells) in (2, 3):
                 raise ValueError("low, high and cells have two numbers each, or three")
@@ -82,7 +94,7 @@ class Natural(Options):
 class HeatOptions(Options):
     """ρc ∂u/∂t = ∇·(κ∇u) + f, by the implicit Euler method."""
 
-    conductivity: Formula = 1.0  # κ
+    conductivity: Formulas = 1.0  # κ; a list: one for each phase of the mesh
     capacity: Formula = 1.0  # ρc, of the volume; 0: steady
     source: Formula = 0.0  # f
     initial: Formula = 0.0  # u at the beginning
@@ -93,15 +105,21 @@ class HeatOptions(Options):
 class ElasticityOptions(Options):
     """ρ ∂²u/∂t² = ∇·P + f: linear elasticity, the neo-Hookean solid, or any law; plane strain in 2-D."""
 
-    material: Literal["linear", "neo-hookean", "law"] = "linear"  # law: what the table law says
-    # Young's modulus and Poisson's ratio, not of a law; formulas of the place make phases: "where(x < 0.5, 1, 10)"
-    young: Annotated[float, Field(gt=0)] | str | None = None
-    poisson: Annotated[float, Field(gt=-1, lt=0.5)] | str | None = None
+    material: Literal["linear", "neo-hookean", "j2", "law"] = "linear"  # j2: plastic; law: what the table law says
+    # Formulas of the place make phases too: "where(x < 0.5, 1, 10)".
+    young: Modulus | list[Modulus] | None = None  # Young's modulus, not of a law; a list: one for each phase
+    poisson: Ratio | list[Ratio] | None = None  # Poisson's ratio, likewise
+    # Of j2, in uniaxial tension: σ_Y, and the moduli of hardening; by phase or place likewise: 1e9 keeps one elastic.
+    yield_stress: Formulas | None = None
+    hardening: Formulas = 0.0  # isotropic, H = dσ_Y/dα
+    kinematic: Formulas = 0.0  # Prager's, K
+    largest_gradient: float = Field(default=0.1, gt=0)  # of the displacement: the largest norm that j2 takes as small
     density: float | None = Field(default=None, ge=0)  # ρ; 0: statics; None: the law's, without a law 0
     spectral_radius: float = Field(default=1.0, ge=0, le=1)  # generalised-α at infinite frequency; 1: no damping
     # newmark: the trapezoidal rule, β = 1/4, γ = 1/2; leapfrog: explicit, with lumped masses
     scheme: Literal["newmark", "generalised-alpha", "leapfrog"] = "newmark"
     overlap: Overlap | None = None  # with atoms that another participant moves; in statics and with leapfrog
+    residual_error: float | None = Field(default=None, gt=0)  # the rms noise that a law may bring; None: any
     source: Formulas = 0.0  # f, a force on the volume
     initial: Formulas = 0.0  # u at the beginning
     velocity: Formulas = 0.0  # ∂u/∂t at the beginning
@@ -113,8 +131,21 @@ class ElasticityOptions(Options):
         given = self.young is not None, self.poisson is not None
         if self.material == "law" and any(given):
             raise ValueError("young and poisson are not of a law")
+        if self.material != "law" and self.residual_error is not None:
+            raise ValueError('a residual_error is of the noise of material = "law"')
         if self.material != "law" and not all(given):
             raise ValueError(f"the material '{self.material}' needs young and poisson")
+        return self
+
+    @model_validator(mode="after")
+    def _plastic_or_not(self) -> Self:
+        plastic = self.material == "j2"
+        if (self.yield_stress is not None) != plastic:
+            raise ValueError('a yield_stress is that of material = "j2", which needs one')
+        if not plastic and {"hardening", "kinematic", "largest_gradient"} & self.model_fields_set:
+            raise ValueError('hardening, kinematic and largest_gradient are those of material = "j2"')
+        if plastic and self.scheme != "newmark":
+            raise ValueError(f'j2 is at rest or moves by scheme = "newmark", and not by {self.scheme}')
         return self
 
 
@@ -157,4 +188,7 @@ class DolfinxOptions(Options):
         given = [key for key in ("heat", "elasticity", "poisson", "own") if getattr(self, key) is not None]
         if len(given) != 1:
             raise ValueError(f"one problem of heat, elasticity, poisson and own is wanted, not {len(given)}")
+        inclusions = self.mesh.fibres or self.mesh.spheres
+        if inclusions is not None and inclusions.curved and self.degree == 1:
+            raise ValueError("curved elements are for degree = 2")
         return self

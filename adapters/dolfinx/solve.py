@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
@@ -36,6 +36,7 @@ class Step:
     def __init__(self, problem: Problem, entering: Any, options: Mapping[str, Any]) -> None:
         """Entering: what partners let in, a part of the residual; None where there is nothing."""
         self._problem, self.unknown, self._linear = problem, problem.unknown, problem.linear
+        self._options = dict(options)
         space = self.unknown.function_space
         residual = problem.residual if entering is None else problem.residual + entering
         matrix = ufl.derivative(residual, self.unknown, ufl.TrialFunction(space))
@@ -51,6 +52,7 @@ class Step:
         self._point = self.unknown.x.petsc_vec.duplicate()
         self._assembled_for: float | None = None
         self._cause: ScalespanError | None = None
+        self._first: float | None = None  # the norm of the residual at the first guess
         self._reduced = self._matrix
         if problem.slaved is not None:  # whose pattern is found from a matrix that has its own
             petsc.assemble_matrix(self._matrix, self._forms[1])
@@ -83,6 +85,49 @@ class Step:
             self._assembled_for = None
         self._dt, self._cause = dt, None
         self.unknown.x.petsc_vec.copy(self._point)
+        exactly = self._problem.exactly
+        if exactly is None:
+            self._search()
+        else:
+            self._search_loosely(exactly)
+        self._take(self._point)
+        self.assemble()
+
+    def _search_loosely(self, exactly: Callable[[bool], bool]) -> None:
+        """Search with answers that may be loose; then with exact ones, to the same size of the residual.
+
+        Where loose ones lead nowhere, exact ones start from the first guess.
+        """
+        self._first, lost = None, False
+        guess = self._point.copy()
+        exactly(False)
+        try:
+            self._search()
+        except ScalespanError:
+            if exactly(True) and self._cause is None:
+                raise
+            self._begin_again(guess)
+            lost = True
+        finally:
+            exact = exactly(True)
+            guess.destroy()
+        if exact and not lost:
+            return
+        relative, absolute, *_ = self._snes.getTolerances()
+        self._snes.setTolerances(atol=max(absolute, relative * (self._first or 0.0)))
+        try:
+            self._search()
+        finally:
+            self._snes.setTolerances(atol=absolute)
+
+    def _begin_again(self, guess: Any) -> None:
+        """Return to the first guess with a new SNES: an error on its way through PETSc leaves its vectors locked."""
+        for each in (self._snes, self._point):
+            each.destroy()
+        self._point, self._cause = guess.copy(), None
+        self._snes = self._create(self.unknown.function_space.mesh.comm, self._options)
+
+    def _search(self) -> None:
         try:
             self._snes.solve(None, self._point)
         except PETSc.Error as error:
@@ -97,8 +142,6 @@ class Step:
                 where="dolfinx",
                 todo="take a shorter timestep, or other options in [solver]",
             )
-        self._take(self._point)
-        self.assemble()
 
     def assemble(self) -> None:
         """Set `raw` to F(u; ·) − loads at the unknown as it stands."""
@@ -138,6 +181,8 @@ class Step:
         self.raw.x.petsc_vec.copy(value)
         owned = self._fixed[self._fixed < value.getLocalSize()]
         value.array[owned] = 0.0
+        if self._first is None:
+            self._first = value.norm()
 
     def _jacobian(self, snes: Any, point: Any, matrix: Any, other: Any) -> None:
         if self._linear and self._assembled_for == self._dt:

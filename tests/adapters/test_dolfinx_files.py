@@ -142,7 +142,8 @@ except BrokenPipeError:
 """
 
 
-def test_a_pipe_without_a_reader_does_not_end_the_process() -> None:
+@pytest.mark.parametrize("first", ["", "import dolfinx"])
+def test_a_pipe_without_a_reader_does_not_end_the_process(first: str) -> None:
     """PETSc's own handlers abort on SIGPIPE: a coupling could not tell that its partner left."""
-    done = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", f"{first}\n{LEFT}"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "nobody\n"), done.stderr
