@@ -39,6 +39,7 @@ from .model import Model, cutoff_of, nonbonded_of
 from .options import OpenMMOptions, OpenMMSettings
 from .restraints import add_restraints
 from .selection import select, take_apart
+from .stress import StressMeter, refusal
 from .weights import weigh
 
 with EngineImport("openmm", install="pip install 'scalespan[openmm]'") as engine:
@@ -55,7 +56,8 @@ class OpenMMAdapter(ForceField):
 
     name = "openmm"
     Options = OpenMMOptions
-    offers = frozenset({Quantity.ENERGY, Quantity.FORCES, Quantity.CHARGES})
+    offers = frozenset({Quantity.ENERGY, Quantity.FORCES, Quantity.CHARGES})  # and stress, where OpenMM has it
+    exact_stress = False
 
     def __init__(self, options: OpenMMSettings, model: Model | None = None) -> None:
         engine.need()
@@ -67,11 +69,14 @@ class OpenMMAdapter(ForceField):
         self.released: tuple[tuple[int, int], ...] = ()  # constraints that `select` left out
         self._names = components_of(model.system)
         self._still: Evaluator | None = None
+        self._meter: StressMeter | None = None
         self._dynamics: Dynamics | None = None
         self._census: Census | None = None
         self._periodic, self._cutoff = model.cell is not None, cutoff_of(model.system)
         if self._periodic:
             self.ensembles = type(self).ensembles | {"npt"}
+        if refusal(model) is None:
+            self.offers = type(self).offers | {Quantity.STRESS}
 
     @classmethod
     def of(
@@ -97,6 +102,8 @@ class OpenMMAdapter(ForceField):
 
     def _check(self, atoms: Atoms, wanted: Collection[Quantity], charges: ExternalCharges | None) -> None:
         self._check_atoms(atoms)
+        if Quantity.STRESS in wanted and (reason := refusal(self.model)) is not None:
+            raise reason
         super()._check(atoms, wanted, charges)
 
     def _check_atoms(self, atoms: Atoms) -> None:
@@ -117,18 +124,31 @@ class OpenMMAdapter(ForceField):
 
     def _compute(self, atoms: Atoms, wanted: frozenset[Quantity], charges: ExternalCharges | None) -> Results:
         frame = frame_of(atoms, self._periodic, self._cutoff)
-        if self._still is None:
-            context = create(self.model.system, openmm.VerletIntegrator(0.001), self.settings)
-            self._still = Evaluator(self.model, self.settings, context, self._names)
+        measured = Quantity.STRESS in wanted
+        evaluator = self._measuring.evaluator if measured else self._asked
         cell = np.array(atoms.cell.array) if self._periodic else None
-        self._still.place(atoms.positions, cell, frame)
-        found = self._still.evaluate(forces=Quantity.FORCES in wanted)
+        evaluator.place(atoms.positions, cell, frame)
+        found = evaluator.evaluate(forces=Quantity.FORCES in wanted)
         return Results(
             energy=found.energy,
             forces=found.forces,
+            stress=self._measuring.read() if measured else None,
             charges=self.topology.charges.copy() if Quantity.CHARGES in wanted else None,
             components=found.components,
         )
+
+    @property
+    def _asked(self) -> Evaluator:
+        if self._still is None:
+            context = create(self.model.system, openmm.VerletIntegrator(0.001), self.settings)
+            self._still = Evaluator(self.model, self.settings, context, self._names)
+        return self._still
+
+    @property
+    def _measuring(self) -> StressMeter:
+        if self._meter is None:
+            self._meter = StressMeter(self.model, self.settings, self._names)
+        return self._meter
 
     @property
     def topology(self) -> Topology:
@@ -217,7 +237,7 @@ class OpenMMAdapter(ForceField):
 
     def close(self) -> None:
         """Let the contexts go."""
-        self._still = self._dynamics = None
+        self._still = self._meter = self._dynamics = None
 
     @property
     def _hosting(self) -> Dynamics:

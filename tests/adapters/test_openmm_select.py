@@ -96,6 +96,8 @@ class TestZoo(ForceFieldContract):
     """Also the forms in which CHARMM and GROMACS files arrive: LJ apart from charges, Urey-Bradley, CMAP."""
 
     timestep = 0.25
+    step = 1e-4  # a pair lies within a strain of 2e-3 from the sharp cutoff
+    stress_tolerance = 5e-3  # eV: OpenMM's strain of a thousandth
 
     def make_adapter(self) -> OpenMMAdapter:
         return OpenMMAdapter.of(zoo(), openmm_topology(), make().model.positions, REFERENCE)
