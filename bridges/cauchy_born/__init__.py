@@ -3,8 +3,8 @@
 from .crystal import Crystal
 from .elastic import acoustic_tensor, elastic_constants, ellipticity
 from .law import CauchyBorn, unstressed
-from .options import CauchyBornOptions, CrystalOptions, PolynomialOptions, VibrationOptions
-from .vibrations import Vibrations
+from .options import CauchyBornOptions, CrystalOptions, PolynomialOptions, VibrationOptions, WaveOptions
+from .vibrations import Vibrations, Waves
 
 __all__ = [
     "CauchyBorn",
@@ -14,6 +14,8 @@ __all__ = [
     "PolynomialOptions",
     "VibrationOptions",
     "Vibrations",
+    "WaveOptions",
+    "Waves",
     "acoustic_tensor",
     "elastic_constants",
     "ellipticity",

@@ -5,9 +5,9 @@ With y = F (X + η), one question at F and η gives, from the energy $E$, the fo
 $$W = \frac{E}{V_0}, \quad P = \frac{V}{V_0} \sigma F^{-T}, \quad S = F^{-1} P, \quad
 \frac{\partial W}{\partial \eta} = -\frac{F^T f}{V_0}$$
 
-Where an engine has no stress, S and ∂²W/∂e² are central differences of its energy, of the sixth and the fourth order:
-36 and 265 energies in three dimensions, which must be in double precision. Source: B. Fornberg, Math. Comp. 51, 699
-(1988), doi:10.1090/S0025-5718-1988-0935077-0
+Where an engine has no exact stress, S and ∂²W/∂e² are central differences of its energy, of the sixth and the fourth
+order: 36 and 265 energies in three dimensions, which must be in double precision. Source: B. Fornberg, Math. Comp. 51,
+699 (1988), doi:10.1090/S0025-5718-1988-0935077-0
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Cell:
         self.count = len(crystal.atoms)  # b
         self.asked = 0  # questions to the engine so far
         self._cells = int(np.prod(repeat))
-        self._wanted = {Quantity.ENERGY} | ({Quantity.FORCES, Quantity.STRESS} & engine.offers)
+        usable = {Quantity.FORCES, Quantity.STRESS} if engine.exact_stress else {Quantity.FORCES}
+        self._wanted = {Quantity.ENERGY} | (usable & engine.offers)
 
     @property
     def has_stress(self) -> bool:

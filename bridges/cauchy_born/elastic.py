@@ -6,9 +6,10 @@ import numpy as np
 
 from scalespan.adapters.interface import Array, Material
 
-from .strain import PAIRS
+from .strain import PAIRS, StrainResponse, matrices
 
 _DIRECTIONS = 400
+_CHUNK = 1000  # tangents at once
 
 
 def elastic_constants(material: Material) -> Array:
@@ -40,7 +41,23 @@ def ellipticity(tangent: Array) -> Array:
     § 4.3): strains that break it have no continuum that follows the atoms.
     """
     directions = _directions(tangent.shape[1])
-    found: Array = np.linalg.eigvalsh(acoustic_tensor(tangent, directions)).min(axis=(1, 2))
+    parts = [tangent[i : i + _CHUNK] for i in range(0, len(tangent), _CHUNK)]
+    found = [np.linalg.eigvalsh(acoustic_tensor(part, directions)).min(axis=(1, 2)) for part in parts]
+    return np.concatenate([np.zeros(0), *found])
+
+
+def surely_elliptic(strain: StrainResponse, deformation: Array) -> Array:
+    """Return whether (n,) every plane wave is stiff by an estimate from below: cheap, and never wrong where it says so.
+
+    With u = Fᵀa, a wave's stiffness is N·S·N |a|² + sym(u ⊗ N):ℂ:sym(u ⊗ N), and |sym(u ⊗ N)|² ≥ ½ |u|².
+    """
+    assert strain.tangent is not None, "it is needed"
+    d = deformation.shape[1]
+    even = np.array([1.0 if i == j else np.sqrt(2.0) for i, j in PAIRS[d]])
+    stiff = np.linalg.eigvalsh(even[:, None] * strain.tangent * even)[:, 0]
+    narrow = np.linalg.eigvalsh(np.einsum("nki,nkj->nij", deformation, deformation))[:, 0]
+    pressed = np.linalg.eigvalsh(matrices(strain.stress, d))[:, 0]
+    found: Array = (stiff > 0.0) & (pressed + 0.5 * stiff * narrow > 0.0)
     return found
 
 

@@ -29,17 +29,19 @@ from scalespan.adapters.interface import (
 
 from .cell import Cell
 from .crystal import Crystal, crystal_of
-from .elastic import ellipticity
+from .elastic import ellipticity, surely_elliptic
 from .fitted import Polynomial, Quadratic
 from .options import CauchyBornOptions
-from .relaxed import Asked
+from .relaxed import Asked, rounded
 from .strain import PAIRS, at_deformation, green, slopes, stretch
-from .vibrations import Vibrations
+from .vibrations import Vibrations, Waves
 from .warm import Warm
 
 _STEPS = 40  # of the search for the unstressed crystal
 _STEP = 0.05  # the largest strain of one
 _KINK = 1e-4  # of the largest constant
+_STILL = 1e-6  # of the highest ω²: rounding about zero
+_SMALLER = "take smaller strains, or let atoms move there: a crystal beyond its limit is no uniform one"
 _AXES = "xyz"
 
 
@@ -65,6 +67,7 @@ class CauchyBorn(Material):
         self.asked = Asked(self.cell, options.inner == "relaxed", options.force_tolerance, options.difference)
         if options.vibrations is not None:
             self.asked = Warm(self.asked, Vibrations(self.cell, options.vibrations))
+        self._known_waves: dict[bytes, tuple[float, Array]] = {}
 
     @property
     def dimension(self) -> int:
@@ -89,7 +92,57 @@ class CauchyBorn(Material):
         return self.asked if self.options.law == "full" else Polynomial(self.asked, self.options.polynomial)
 
     def _respond(self, deformation: Array, tangent: bool) -> Response:
-        return at_deformation(self.strain_law.respond(green(deformation), tangent), deformation)
+        strains = green(deformation)
+        found = self.strain_law.respond(strains, tangent)
+        answer = at_deformation(found, deformation)
+        if self.options.phonons is not None:
+            self._require_phonons(strains)
+        if answer.tangent is not None and self.options.check_stability:
+            doubtful = ~surely_elliptic(found, deformation)
+            _require_elliptic(strains[doubtful], answer.tangent[doubtful], self.stress_unit)
+        return answer
+
+    def stiffness_of_waves(self, deformation: Array) -> Array:
+        """Return the stiffness (n,) of the softest long wave at F (n, d, d), eV/Å^d; none is refused.
+
+        At or below zero the crystal is not stable: see `ellipticity`.
+        """
+        found = at_deformation(self.strain_law.respond(green(deformation), True), deformation)
+        assert found.tangent is not None, "the tangent was wanted"
+        return ellipticity(found.tangent)
+
+    def slowest_vibration(self, deformation: Array) -> Array:
+        """Return the lowest ω² (n,) of a wave of any length at F (n, d, d), over the highest; none is refused.
+
+        Below zero the crystal is not stable.
+
+        Raises:
+            CaseError: there is no key 'phonons', which says how waves are looked for.
+        """
+        return np.array([self._slowest(each)[0] for each in rounded(green(deformation))])
+
+    def _require_phonons(self, strains: Array) -> None:
+        for strain in np.unique(rounded(strains), axis=0):
+            lowest, wave = self._slowest(strain)
+            if lowest < -_STILL:
+                raise CaseError(
+                    f"the crystal is not stable at the strain {strain.tolist()}: the wave q = {wave.tolist()}, in "
+                    f"reciprocal cells, has ω² = {lowest:.3g} of the highest",
+                    where=self.name,
+                    todo=_SMALLER,
+                )
+
+    def _slowest(self, strain: Array) -> tuple[float, Array]:
+        key = strain.tobytes()
+        if key not in self._known_waves:
+            self._known_waves[key] = self._waves.lowest(strain, self.asked.answer(strain)[1])
+        return self._known_waves[key]
+
+    @cached_property
+    def _waves(self) -> Waves:
+        if self.options.phonons is None:
+            raise CaseError("waves were asked for without the key 'phonons'", where=self.name)
+        return Waves(self.cell, self.options.phonons)
 
     def inner(self, deformation: Array) -> tuple[Array, Array] | None:
         """Return ξ = F η, and its slopes; None of a lattice with one atom in its cell, and with frozen ones.
@@ -134,13 +187,8 @@ class CauchyBorn(Material):
         agreement = self.cell.compare_stress(float(np.abs(tangent).max()))
         there = at_deformation(self.asked.respond(none[None], True), np.eye(self.dimension)[None]).tangent
         assert there is not None, "the tangent was wanted"
+        _require_elliptic(none[None], there, self.stress_unit)
         lowest = float(ellipticity(there)[0])
-        if lowest <= 0.0:
-            raise CaseError(
-                f"the crystal is not stable: a plane wave has the stiffness {lowest:.3g} {self.stress_unit}",
-                where=self.name,
-                todo="use a crystal at its engine's lattice constant",
-            )
         return [self._constants(tangent), agreement, self._summary(lowest)]
 
     def _constants(self, relaxed: Array) -> Table:
@@ -171,10 +219,14 @@ class CauchyBorn(Material):
             ("law", self.options.law),
             ("residual stress", f"{stress:.3g} {self.stress_unit}"),
             ("softest plane wave", f"{lowest:.6g} {self.stress_unit}"),
+            ("strains where the crystal is not stable", "refused" if self.options.check_stability else "taken"),
             ("questions to the engine so far", str(self.cell.asked)),
         ]
         if (moving := self.options.vibrations) is not None:
             rows.insert(1, ("atoms", f"{moving.statistics}, {moving.modes} vibrations at {moving.temperature:g} K"))
+        if self.options.phonons is not None:
+            slowest = self.slowest_vibration(np.eye(self.dimension)[None])[0]
+            rows.append(("lowest ω² of its waves, of the highest", f"{slowest:.3g}"))
         if isinstance(self.asked, Warm):
             rows.append(("their free energy with a cell more", f"{self.asked.vibrations.change_with_cells():.1e} kT"))
         if isinstance(law, Polynomial):
@@ -184,6 +236,23 @@ class CauchyBorn(Material):
     def close(self) -> None:
         """Close the engine."""
         self.cell.engine.close()
+
+
+def _require_elliptic(strains: Array, tangents: Array, unit: str) -> None:
+    if len(strains) == 0:
+        return
+    found = ellipticity(tangents)
+    worst = int(np.argmin(found))
+    if found[worst] > 0.0:
+        return
+    at, todo = "", "use a crystal at its engine's lattice constant"
+    if np.abs(strains[worst]).max() > 0.0:
+        at, todo = f" at the strain {np.round(strains[worst], 6).tolist()}", _SMALLER
+    raise CaseError(
+        f"the crystal is not stable{at}: a plane wave has the stiffness {found[worst]:.3g} {unit}",
+        where="cauchy_born",
+        todo=todo,
+    )
 
 
 def unstressed(law: CauchyBorn, tolerance: float = 1e-10) -> Atoms:

@@ -46,15 +46,20 @@ class PolynomialOptions(Options):
     beyond: Literal["refuse", "engine"] = "refuse"  # at larger strains, stop or ask the engine
 
 
-class VibrationOptions(Options):
+class WaveOptions(Options):
+    """The waves of a crystal, by force constants."""
+
+    repeat: tuple[int, int, int]  # cells whose forces are asked for: as wide as twice what forces reach
+    waves: int = Field(default=8, ge=1)  # wave vectors along each axis of the reciprocal cell
+    displacement: Length = Field(default=0.002, gt=0)  # of the differences of forces; larger for inexact engines
+
+
+class VibrationOptions(WaveOptions):
     """The motion of the atoms about their places, by the quasi-harmonic approximation."""
 
     temperature: Temperature = Field(gt=0)
-    repeat: tuple[int, int, int]  # cells whose forces are asked for: as wide as twice what forces reach
     statistics: Literal["classical", "quantum"] = "classical"  # classical: as molecular dynamics has it
     modes: Literal["full", "local"] = "full"  # waves, or each atom as if the others were at rest: cheaper, less exact
-    waves: int = Field(default=8, ge=1)  # wave vectors along each axis of the reciprocal cell
-    displacement: Length = Field(default=0.002, gt=0)  # of the differences of forces; larger for inexact engines
 
 
 class CauchyBornOptions(Options):
@@ -66,6 +71,8 @@ class CauchyBornOptions(Options):
     law: Literal["full", "polynomial", "quadratic"] = "full"  # the engine at each F, a fit, or its C_ij at F = 1
     polynomial: PolynomialOptions = PolynomialOptions()
     vibrations: VibrationOptions | None = None  # None: atoms at rest, at no temperature
+    check_stability: bool = True  # refuse F where a long wave is unstable (wherever the tangent is asked for)
+    phonons: WaveOptions | None = None  # refuse F where a wave of any length is unstable; None: not looked for
     force_tolerance: Force = Field(default=1e-9, gt=0.0)  # when the inner displacements are relaxed
     difference: float = Field(default=1e-3, gt=0.0, lt=0.05)  # the strain of the tangent's differences
 

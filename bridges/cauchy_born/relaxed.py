@@ -49,7 +49,7 @@ class Asked:
 
     def respond(self, strains: Array, tangent: bool) -> StrainResponse:
         """Answer at strains (n, k)."""
-        which, back = np.unique(_rounded(strains), axis=0, return_inverse=True)
+        which, back = np.unique(rounded(strains), axis=0, return_inverse=True)
         back = back.ravel()
         answers = [self.answer(strain)[0] for strain in which]
         energy = np.array([each.energy for each in answers])[back]
@@ -61,7 +61,7 @@ class Asked:
 
     def inner(self, strains: Array) -> tuple[Array, Array]:
         """Return η (n, 3b) Å and dη/de (n, 3b, k) at strains (n, k); the mean of η is zero."""
-        which, back = np.unique(_rounded(strains), axis=0, return_inverse=True)
+        which, back = np.unique(rounded(strains), axis=0, return_inverse=True)
         back = back.ravel()
         places = np.array([self.answer(strain)[1] for strain in which])
         return places[back], np.array([self.tangent(strain).inner for strain in which])[back]
@@ -130,7 +130,8 @@ class Asked:
         return self._start
 
 
-def _rounded(strains: Array) -> Array:
+def rounded(strains: Array) -> Array:
+    """Return strains (n, k) to the decimals by which they are told apart."""
     return np.round(strains, _DIGITS) + 0.0  # no negative zeros: they have other bytes
 
 

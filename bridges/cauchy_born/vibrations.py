@@ -18,6 +18,7 @@ Lattices (1954), §§ 4, 16, 23 and 38.
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -26,7 +27,7 @@ from ase import units
 from scalespan.adapters.interface import Array, CaseError, NotOffered, Quantity
 
 from .cell import Cell
-from .options import VibrationOptions
+from .options import VibrationOptions, WaveOptions
 from .strain import stretch
 
 _HBAR = units._hbar * units.J * units.s  # eV × ASE's time
@@ -34,19 +35,68 @@ _CHANGE = 1e-3  # kT an atom, with a cell more
 _TIE = 1e-6  # Å: images of an atom as near as that share it
 
 
-class Vibrations:
-    """A(e, η) of a cell's crystal."""
+class Waves:
+    """ω² of a cell's crystal under strain."""
 
-    def __init__(self, cell: Cell, options: VibrationOptions) -> None:
+    def __init__(self, cell: Cell, options: WaveOptions) -> None:
         if Quantity.FORCES not in cell.engine.offers:
             raise NotOffered(f"{cell.engine.name} gives no forces, and vibrations follow from them")
         self.options, self._cell = options, cell
         d = cell.crystal.dimension
         if max(options.repeat[d:], default=1) > 1:
             raise CaseError(f"the crystal repeats in {d} directions", where="vibrations.repeat")
-        if options.modes == "full":
-            waves, self._weights = _waves(d, options.waves)
-            self._phases = _phases(cell, options.repeat, waves)
+
+    @cached_property
+    def vectors(self) -> tuple[Array, Array]:
+        """Wave vectors (waves, 3) in the reciprocal cell, q = 0 first, and how many of ±q each stands for."""
+        return _waves(self._cell.crystal.dimension, self.options.waves)
+
+    @cached_property
+    def _phases(self) -> Array:
+        return _phases(self._cell, self.options.repeat, self.vectors[0])
+
+    def squares(self, constants: Array) -> Array:
+        """Return ω² (waves, b d), rising, from `constants`."""
+        b, d = constants.shape[:2]
+        roots = 1.0 / np.sqrt(self._cell.crystal.atoms.get_masses())
+        matrices = np.einsum("iajbn,qijn,i,j->qiajb", constants, self._phases, roots, roots, optimize=True)
+        flat = matrices.reshape(-1, b * d, b * d)
+        return np.asarray(np.linalg.eigvalsh(0.5 * (flat + flat.conj().transpose(0, 2, 1))))
+
+    def lowest(self, strain: Array, inner: Array) -> tuple[float, Array]:
+        """Return the lowest ω² over the highest, and its wave vector (d,) in the reciprocal cell.
+
+        Translations are not counted: at q = 0, the d that are nearest to zero.
+        """
+        squares, d = self.squares(self.constants(strain, inner)), self._cell.crystal.dimension
+        squares[0, np.argsort(np.abs(squares[0]))[:d]] = np.inf
+        q = int(np.argmin(squares.min(axis=1)))
+        highest = float(np.abs(squares[np.isfinite(squares)]).max())
+        return float(squares[q].min()) / highest, self.vectors[0][q, :d]
+
+    def constants(self, strain: Array, inner: Array) -> Array:
+        """Return Φ (b, d, b, d, cells) between the first cell's atoms and all, by differences of forces."""
+        crystal, b, d = self._cell.crystal, self._cell.count, self._cell.crystal.dimension
+        gradient = stretch(strain, d)
+        atoms = crystal.deformed(gradient, inner.reshape(-1, 3), self.options.repeat)
+        atoms.positions += gradient @ crystal.clear_of_faces
+        start, size, wanted = atoms.get_positions(), self.options.displacement, {Quantity.ENERGY, Quantity.FORCES}
+        found = np.zeros((b, d, b, d, len(atoms) // b))
+        for i, axis, sign in product(range(b), range(d), (1.0, -1.0)):
+            atoms.positions = start
+            atoms.positions[i, axis] += sign * size
+            forces = self._cell.engine.compute(atoms, wanted).forces
+            self._cell.asked += 1
+            assert forces is not None, "forces were wanted"
+            found[i, axis] -= sign / (2.0 * size) * forces.reshape(-1, b, 3)[:, :, :d].transpose(1, 2, 0)
+        return found
+
+
+class Vibrations:
+    """A(e, η) of a cell's crystal."""
+
+    def __init__(self, cell: Cell, options: VibrationOptions) -> None:
+        self.options, self._cell, self._waves = options, cell, Waves(cell, options)
         self._kT = units.kB * options.temperature
 
     def free_energy(self, strain: Array, inner: Array) -> float:
@@ -55,8 +105,11 @@ class Vibrations:
         Raises:
             CaseError: a wave whose ω² is not above zero: the crystal is not stable there.
         """
-        constants = self._constants(strain, inner)
-        squares = self._local(constants) if self.options.modes == "local" else self._full(constants)
+        constants = self._waves.constants(strain, inner)
+        b, d = constants.shape[:2]
+        squares = (
+            self._local(constants) if self.options.modes == "local" else self._waves.squares(constants).ravel()[d:]
+        )
         if squares.min() <= 0.0:
             raise CaseError(
                 f"a vibration of the crystal at the strain {strain.tolist()} has ω² = {squares.min():.3g}, not above "
@@ -65,10 +118,9 @@ class Vibrations:
                 todo="see that the cells of 'repeat' are twice as wide as forces reach, and take smaller strains",
             )
         each = self._each(np.sqrt(squares))
-        if self.options.modes == "full":
-            d = constants.shape[1]
-            weights = np.repeat(self._weights, constants.shape[0] * d)[d:]
-            each *= weights / weights.sum() * constants.shape[0] * d
+        if self.options.modes == "full":  # the translations, which are left out, count as the mean of all others
+            weights = np.repeat(self._waves.vectors[1], b * d)[d:]
+            each *= weights / weights.sum() * b * d
         return float(each.sum()) / self._cell.crystal.volume
 
     def change_with_cells(self) -> float:
@@ -102,32 +154,6 @@ class Vibrations:
         masses = self._cell.crystal.atoms.get_masses()
         own = np.array([constants[i, :, i, :, 0] / mass for i, mass in enumerate(masses)])
         return np.linalg.eigvalsh(0.5 * (own + own.transpose(0, 2, 1))).ravel()
-
-    def _full(self, constants: Array) -> Array:
-        """Return ω² (waves × b d − d,) of all waves but the translations, those of q = 0 first."""
-        b, d = constants.shape[:2]
-        roots = 1.0 / np.sqrt(self._cell.crystal.atoms.get_masses())
-        matrices = np.einsum("iajbn,qijn,i,j->qiajb", constants, self._phases, roots, roots, optimize=True)
-        flat = matrices.reshape(-1, b * d, b * d)
-        found: Array = np.linalg.eigvalsh(0.5 * (flat + flat.conj().transpose(0, 2, 1))).ravel()
-        return found[d:]
-
-    def _constants(self, strain: Array, inner: Array) -> Array:
-        """Return Φ (b, d, b, d, cells) between the first cell's atoms and all, by differences of forces."""
-        crystal, b, d = self._cell.crystal, self._cell.count, self._cell.crystal.dimension
-        gradient = stretch(strain, d)
-        atoms = crystal.deformed(gradient, inner.reshape(-1, 3), self.options.repeat)
-        atoms.positions += gradient @ crystal.clear_of_faces
-        start, size, wanted = atoms.get_positions(), self.options.displacement, {Quantity.ENERGY, Quantity.FORCES}
-        found = np.zeros((b, d, b, d, len(atoms) // b))
-        for i, axis, sign in product(range(b), range(d), (1.0, -1.0)):
-            atoms.positions = start
-            atoms.positions[i, axis] += sign * size
-            forces = self._cell.engine.compute(atoms, wanted).forces
-            self._cell.asked += 1
-            assert forces is not None, "forces were wanted"
-            found[i, axis] -= sign / (2.0 * size) * forces.reshape(-1, b, 3)[:, :, :d].transpose(1, 2, 0)
-        return found
 
 
 def _waves(d: int, count: int) -> tuple[Array, Array]:
