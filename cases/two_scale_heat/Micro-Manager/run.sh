@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+set -e -u
+cd "$(dirname "$0")" && scalespan run .. --participant Micro-Manager "$@"
