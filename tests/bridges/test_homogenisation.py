@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scalespan.adapters.interface import Array, CaseError, NotOffered, ScalespanError
+from scalespan.adapters.interface import Array, CaseError, EngineFailed, NotOffered, ScalespanError
 from scalespan.bridges.homogenisation import Cell, Homogenisation, HomogenisationOptions
 
 pytest.importorskip("dolfinx", reason="DOLFINx is not installed")
@@ -71,6 +71,12 @@ def test_the_families_are_ordered_as_matrices() -> None:
 def test_hills_condition_holds(boundary: str) -> None:
     found = law(boundary).cell.answer(np.array([[1e-3, 2e-3], [0.0, 5e-4]]))
     assert found.hill_mandel < 1e-12
+
+
+@pytest.mark.parametrize("boundary", FAMILIES)
+def test_a_source_in_the_cell_breaks_hills_condition(boundary: str) -> None:
+    with pytest.raises(EngineFailed, match="Hill's condition is broken"):
+        law(boundary, elasticity=LAMINATE | {"source": ["x", 0.0]}).cell.answer(np.array([[1e-3, 0.0], [0.0, 0.0]]))
 
 
 @pytest.mark.parametrize("boundary", FAMILIES)
