@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from scalespan.adapters.interface import Array, CaseError, Chart, Table
 
 from .estimate import region_radius
+from .stability import stability_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,10 +34,11 @@ def audit_tables(handshake: Handshake) -> list[Table]:
     """Return the tables.
 
     Raises:
-        CaseError: a ghost force above the options' limit, or work that is lost between atoms and mesh.
+        CaseError: a ghost force above the options' limit, work that is lost between atoms and mesh, or a joint that
+            is unstable.
     """
     size = [_size(handshake)] if handshake.sites.dimension > 1 else []  # a chain's defect has no far field
-    return [_counts(handshake), _ghosts(handshake), _adjoint(handshake), *size]
+    return [_counts(handshake), _ghosts(handshake), _adjoint(handshake), stability_table(handshake), *size]
 
 
 def _counts(handshake: Handshake) -> Table:

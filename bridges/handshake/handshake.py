@@ -111,7 +111,7 @@ class Handshake(ParticleAdapter):
 
     def preconditioner(self, atoms: Atoms) -> csr_array:
         """Return one Laplacian over atoms and nodes."""
-        return stiffness(self)
+        return stiffness(self, free_atoms(self.options, self.sites).positions)
 
     def focus(self, atoms: Atoms) -> Indices:
         """Return the free atoms."""
@@ -253,11 +253,31 @@ class Handshake(ParticleAdapter):
         nodes = self.extension.gather(on_nodes - self.slaved.pull(on_sites, field))
         return np.concatenate([on_atoms, nodes[self._moves]])
 
+    def cluster_forces(self, moved: Array) -> Array:
+        """Return the forces (sites in the region + nodes, d), eV/Å, of E_at[y ∪ s_P] − E_at[s_A ∪ s_P] alone.
+
+        Args:
+            moved: (the same shape) Å, from the perfect crystal as it is deformed; a vacancy's site is one like others.
+        """
+        d, free = self.sites.dimension, self.sites.free
+        others = self._others(self._start.positions)
+        places = self.slaved.places(self.extension.fill(others))
+        others[self._moves] += moved[free:]
+        field = self.extension.fill(others)
+        slaved = self.slaved.places(field)
+        places[:free, :d] += moved[:free]
+        places[free:] = slaved[free:]
+        _, on_sites = self.clusters.perfect(places)
+        _, twice = self.clusters.perfect(slaved)
+        on_atoms = on_sites[:free, :d].copy()
+        on_sites[:free] = 0.0
+        nodes = self.extension.gather(self.slaved.pull(on_sites - twice, field))
+        return np.concatenate([on_atoms, nodes[self._moves]])
+
     def _forces(self, on_others: Array, on_atoms: Array | None = None) -> Array:
-        forces = np.zeros((len(self._start), 3))
-        if on_atoms is not None:
-            forces[: self.free] = on_atoms
-        forces[self.free :, : self.sites.dimension] = on_others[self._moves]
+        d, forces = self.sites.dimension, np.empty((len(self._start), 3))
+        forces[: self.free] = 0.0 if on_atoms is None else on_atoms
+        forces[self.free :, :d], forces[self.free :, d:] = on_others[self._moves], 0.0
         return forces
 
     def _initial(self, start: Atoms) -> Atoms:

@@ -22,7 +22,7 @@ from scipy.spatial import cKDTree
 
 from scalespan.adapters.interface import Array, Solid
 
-from .sites import Sites, free_atoms
+from .sites import Sites
 
 if TYPE_CHECKING:
     from .handshake import Handshake
@@ -31,8 +31,8 @@ _STIFFEST = 2.0  # times the mean: what a step must not be longer for (measured 
 _NEIGHBOURS = 1.2  # times the shortest distance: nearest neighbours, of a strained crystal too
 
 
-def stiffness(handshake: Handshake) -> csr_array:
-    """Return P (n, n), eV/Å², of the free atoms and then the moving nodes, where they are at the start."""
+def stiffness(handshake: Handshake, free: Array) -> csr_array:
+    """Return P (n, n), eV/Å², of free atoms at the undeformed places ``free`` (a, 3), and then of the moving nodes."""
     sites, moves, solid = handshake.sites, handshake.moving_nodes, handshake.solid
     modulus = stiff_modulus(solid)
     taken = handshake.slaved.interpolation[: sites.free].T @ sites.masses[: sites.free]
@@ -40,11 +40,11 @@ def stiffness(handshake: Handshake) -> csr_array:
     columns = handshake.extension.others[moves]
     nodes = modulus * solid.laplacian(left[solid.cells].mean(axis=1))[columns][:, columns]
     pads = handshake.extension.following(handshake.slaved.interpolation[sites.free :]).matrix()[:, moves]
-    follow = block_diag([eye_array(handshake.free), pads], format="csr")
-    places = np.concatenate([free_atoms(handshake.options, sites).positions, sites.reference[sites.free :]])
-    springs, squares = unit_springs(places, handshake.free)
+    follow = block_diag([eye_array(len(free)), pads], format="csr")
+    places = np.concatenate([free, sites.reference[sites.free :]])
+    springs, squares = unit_springs(places, len(free))
     atoms = follow.T @ (spring_of(modulus, sites, squares) * springs) @ follow
-    return csr_array(atoms + block_diag([csr_array((handshake.free, handshake.free)), nodes], format="csr"))
+    return csr_array(atoms + block_diag([csr_array((len(free), len(free))), nodes], format="csr"))
 
 
 def stiff_modulus(solid: Solid) -> float:

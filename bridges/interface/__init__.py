@@ -3,6 +3,18 @@
 from scalespan.adapters.interface import Mesh
 
 from .bridge import Bridge, Coupling, Exchange, Field, Read, Unchanging
-from .registry import BRIDGES, Parts, build
+from .registry import BRIDGES, Parts, build, class_of
 
-__all__ = ["BRIDGES", "Bridge", "Coupling", "Exchange", "Field", "Mesh", "Parts", "Read", "Unchanging", "build"]
+__all__ = [
+    "BRIDGES",
+    "Bridge",
+    "Coupling",
+    "Exchange",
+    "Field",
+    "Mesh",
+    "Parts",
+    "Read",
+    "Unchanging",
+    "build",
+    "class_of",
+]

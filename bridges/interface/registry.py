@@ -50,7 +50,7 @@ def build(
     name = str(table["use"])
     options = {key: value for key, value in table.items() if key != "use"}
     try:
-        found = _find(name, folder)
+        found = class_of(table, folder)
         tables = _take_parts(name, getattr(found, "parts", ()), options)
     except (OptionError, EngineMissing) as error:
         raise error.at(where) from error
@@ -65,8 +65,14 @@ def build(
         raise error.at(where) from error
 
 
-def _find(name: str, folder: Path | None) -> type[Adapter]:
-    bridges = set(BRIDGES.names())
+def class_of(table: Mapping[str, Any], folder: Path | None) -> type[Adapter]:
+    """Return the class that a table names in its ``use``; nothing is built.
+
+    Raises:
+        OptionError: a name that neither adapters nor bridges know.
+        EngineMissing: an engine that is not installed.
+    """
+    name, bridges = str(table["use"]), set(BRIDGES.names())
     if name in bridges:
         return BRIDGES.find(name)
     if name not in ADAPTERS.names(folder):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from math import inf
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from time import process_time
@@ -21,7 +22,7 @@ from scalespan.adapters.interface import Motion, Quantity
 from scalespan.adapters.lammps import LAMMPSAdapter, LAMMPSOptions
 
 from .table import write_table
-from .test_handshake_cost import CUTOFF, A, model
+from .test_handshake_cost import CUTOFF, TURNS, A, model
 from .test_handshake_cost import SIZES as WINDOWS
 
 SIZES = {1_000: 100, 10_000: 20, 100_000: 4}  # free atoms: questions
@@ -74,9 +75,11 @@ def handshakes_own(folder: Path, count: int) -> tuple[float, Atoms]:
     handshake.start(handshake.initial_atoms(), Motion(timestep="2 fs"))
     step = 10.0 * handshake.longest_step
     handshake.advance(step)
-    begin = process_time()
-    handshake.advance(WINDOWS[count] * step)
-    own = (process_time() - begin) / (10.0 * WINDOWS[count])
+    own = inf
+    for _ in range(TURNS):  # other programs share the processor
+        begin = process_time()
+        handshake.advance(WINDOWS[count] * step)
+        own = min(own, (process_time() - begin) / (10.0 * WINDOWS[count]))
     cluster = Atoms(np.full(len(handshake.sites.reference), 18), handshake.sites.reference)
     return own, cluster
 

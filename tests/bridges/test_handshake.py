@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scalespan.adapters.interface import CaseError, Motion, Quantity, RegionError
+from scalespan.adapters.interface import CaseError, Motion, Quantity, RegionError, Solid
+from scalespan.adapters.simplex import SimplexSolid
 
 from .crystals import WANTED, LennardJones, ball, box, chain, fcc, fs, handshake, lengths, spacing, triangle
 
@@ -153,6 +154,21 @@ def test_the_offset_of_two_clocks_falls_with_the_square_of_the_continuums_step(t
             seen.append(abs(total(model) - begin))
         largest.append(max(seen))
     assert np.log2(largest[1] / largest[0]) == pytest.approx(2.0, abs=0.4)
+
+
+def test_two_clocks_keep_the_energy_of_a_continuum_that_cannot_weigh_its_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The linear part then waits for the continuum's step like the rest: a larger offset, and no growth."""
+    monkeypatch.setattr(SimplexSolid, "weighted", Solid.weighted)
+    model, rest = moving(tmp_path, 10)
+    begin, seen = total(model), []
+    for _ in range(400):
+        model.advance(10 * 0.005)
+        seen.append(total(model))
+    error = np.abs(np.array(seen) - begin) / (begin - rest)
+    assert 2e-4 < error.max() < 1e-3
+    assert error[200:].max() < 1.2 * error[:200].max()
 
 
 def test_what_follows_a_restore_is_the_same_bit_for_bit(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from ase.build import bulk
 from ase.io import write
 from ase.units import GPa
 
-from scalespan.adapters.interface import ParticleAdapter
+from scalespan.adapters.interface import CaseError, ParticleAdapter
 from scalespan.adapters.lammps import LAMMPSAdapter, LAMMPSOptions
 from scalespan.adapters.simplex import SimplexAdapter, SimplexOptions
 from scalespan.bridges.cauchy_born import CauchyBorn, elastic_constants
-from scalespan.bridges.handshake import Handshake, HandshakeOptions
+from scalespan.bridges.handshake import Handshake, HandshakeOptions, graded_nodes
+from scalespan.bridges.handshake.stability import softest, stability_table
 
 from . import copper
 from .crystals import WANTED, PairLaw, ball, box, fcc
@@ -110,6 +111,18 @@ def test_embedded_atoms_make_no_ghost_force(
     mesh = box(np.full(3, 24.0), 6.0)
     model = copper.joined(tmp_path, metal, material, mesh, region=ball(4.0, 3), deformation=deformation)
     assert np.abs(model.compute(model.initial_atoms(), WANTED).forces).max() < 1e-10
+
+
+def test_a_node_among_the_atoms_that_would_run_away_is_refused(
+    tmp_path: Path, metal: LAMMPSAdapter, material: CauchyBorn
+) -> None:
+    """A mesh as fine as the lattice up to 4 Å: what is subtracted at a node's kink is more than the law's energy."""
+    np.savetxt(tmp_path / "nodes.txt", graded_nodes(material.crystal.atoms, 4.0, 8))
+    given = (tmp_path, metal, material, {"file": "nodes.txt"})
+    free = copper.joined(*given, region=ball(7.3, 3), slaved_below=0.1)
+    with pytest.raises(CaseError, match=r"unstable at the mesh's node .*curvature -0\.03.*raise slaved_below"):
+        stability_table(free)
+    assert softest(copper.joined(*given, region=ball(7.3, 3))).curvature > 0.1
 
 
 @pytest.mark.slow

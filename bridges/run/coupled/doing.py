@@ -22,6 +22,7 @@ from ..log import keep_log
 from ..progress import Progress
 from ..record import Record, read_series
 from ..results import Check, Outcome, Value, Values, compare, statistics
+from . import rehearsal
 from .case import XML, CoupledCase, Kind
 from .look import Look
 from .order import Order
@@ -76,7 +77,7 @@ def run(case: CoupledCase, *, restart: bool, progress: Progress) -> Outcome:
             participants={name: {"bridge": look.bridge, "versions": look.versions} for name, look in looks.items()},
             audit=[asdict(table) for table in tables(case, looks)],
         )
-        checks = tuple(compare(found, case.references)) + _task_checks(case) + joint_checks(found)
+        checks = tuple(compare(found, case.references)) + _task_checks(case) + _rehearsed(case) + joint_checks(found)
         record.summarise(status="finished", checks=[each.as_dict() for each in checks])
         return Outcome(found, checks, record.wall_s)
     except BaseException as error:
@@ -168,6 +169,16 @@ def joint_checks(found: Values) -> tuple[Check, ...]:
                 source = "the mappings are each other's transpose: ⟨Πv, f⟩ = ⟨v, Πᵀf⟩"
                 checks.append(Check(f"{name}.work on {other}", arrived, done.value, limit, done.unit, source))
     return tuple(checks)
+
+
+def _rehearsed(case: CoupledCase) -> tuple[Check, ...]:
+    """Return what random fields have shown of the joints, before the first step."""
+    source = "the mappings are each other's transpose: |⟨Πv, f⟩ − ⟨v, Πᵀf⟩| / (|Πv| |f|) of random v and f"
+    return tuple(
+        Check(f"{name}: work of {joint} that is lost at the start", lost, 0.0, rehearsal.LIMIT, "1", source)
+        for name in sorted({read.target for read, _ in rehearsal.rehearsed(case)})
+        for joint, lost in rehearsal.kept(case.results / name).items()
+    )
 
 
 def _task_checks(case: CoupledCase) -> tuple[Check, ...]:

@@ -25,6 +25,7 @@ from .case import CoupledCase, read
 from .look import Look, look_at
 from .order import Order
 from .recorded import Recorded, Watched, Whereabouts, foreign
+from .rehearsal import rehearse
 from .restart import kept, same_case, state_name
 from .slot import Slot, peek, told
 
@@ -88,6 +89,10 @@ def couple(order: Order, ranks: parallel.World) -> Coupling:
     return Embedded(read_config(Path(order.xml)), order.name, Path(order.meeting), ranks.comm)
 
 
+def _watched(order: Order, ranks: parallel.World) -> Coupling:
+    return Watched(couple(order, ranks), Whereabouts(order, ranks.rank))
+
+
 def _do_participant(case: CoupledCase, order: Order, ranks: parallel.World) -> None:
     bridge = _bridge(case, order)
     try:
@@ -95,6 +100,7 @@ def _do_participant(case: CoupledCase, order: Order, ranks: parallel.World) -> N
         if order.only_look:
             return
         _wait(order)
+        rehearse(case, order, ranks, bridge.exchange, lambda own: _watched(own, ranks))
         _drive(case, order, ranks, bridge)
     finally:
         bridge.close()

@@ -10,14 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
 from scalespan.adapters.interface import CaseError, State, under
 
 from ..files import write_whole
-from ..precice_config import Config, Element
+from ..precice_config import Config, Element, unparsed
 from ..record import Record
 from ..restart import Fingerprint, Header, Restart, fingerprint
 from .case import CoupledCase
@@ -125,14 +124,7 @@ def rest_of(config: Config, window: int, time: float) -> bytes:
             found["initialize"] = "true"
         return found
 
-    def lines(element: Element, indent: str) -> list[str]:
-        keys = "".join(f" {key}={quoteattr(value)}" for key, value in changed(element).items())
-        if not element.children:
-            return [f"{indent}<{element.tag}{keys} />"]
-        inside = [line for child in element.children for line in lines(child, f"{indent}  ")]
-        return [f"{indent}<{element.tag}{keys}>", *inside, f"{indent}</{element.tag}>"]
-
-    return "\n".join(['<?xml version="1.0" encoding="UTF-8" ?>', *lines(config.root, ""), ""]).encode()
+    return unparsed(config.root, changed)
 
 
 def _direct(config: Config, exchange: Element) -> bool:

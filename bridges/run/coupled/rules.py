@@ -81,23 +81,32 @@ def mapping_between(config: Config, each: Transfer) -> Mapped | None:
     return next((mapping for mapping in found if mapping is not None), None)
 
 
+def joints(config: Config, name: str) -> list[tuple[Transfer, Transfer]]:
+    """Return what comes to ``name``, each with what goes back to its sender."""
+    every = [each for scheme in config.schemes for each in scheme.exchanges]
+    return [
+        (read, write)
+        for read in every
+        for write in every
+        if read.target == name and (write.source, write.target) == (name, read.source)
+    ]
+
+
 def _fit_adjoint(config: Config, name: str) -> None:
     """Raise where what ``name`` writes does not go back by the transpose of the way by which it reads.
 
     A consistent and a conservative mapping of one kind, with the same settings, are each other's transpose:
     ⟨Πv, f⟩ = ⟨v, Πᵀf⟩ (Farhat, Lesoinne, Le Tallec 1998, doi:10.1016/S0045-7825(97)00216-8).
     """
-    all_of = [each for scheme in config.schemes for each in scheme.exchanges]
-    for read in (each for each in all_of if each.target == name):
-        for write in (each for each in all_of if (each.source, each.target) == (name, read.source)):
-            there, back = mapping_between(config, read), mapping_between(config, write)
-            if there is None or back is None or not _transposed(there, back):
-                raise CaseError(
-                    f"{read.data} comes to {name} by {_words(there)} and {write.data} goes back by {_words(back)}, "
-                    "which is not its transpose: work would be lost at the joint",
-                    where=XML,
-                    todo=f"map both in one way, consistent for {read.data} and conservative for {write.data}",
-                )
+    for read, write in joints(config, name):
+        there, back = mapping_between(config, read), mapping_between(config, write)
+        if there is None or back is None or not _transposed(there, back):
+            raise CaseError(
+                f"{read.data} comes to {name} by {_words(there)} and {write.data} goes back by {_words(back)}, "
+                "which is not its transpose: work would be lost at the joint",
+                where=XML,
+                todo=f"map both in one way, consistent for {read.data} and conservative for {write.data}",
+            )
 
 
 def _transposed(there: Mapped, back: Mapped) -> bool:

@@ -28,6 +28,7 @@ from .look import Look
 from .order import Order
 from .processes import Guard, Program, end_all
 from .recorded import new_name
+from .rehearsal import STAGE
 from .restart import rest_of, time_at
 from .rules import fit
 from .slot import Slot, peek, retold
@@ -112,6 +113,7 @@ def supervise(case: CoupledCase, *, window: int, progress: Progress, record: Rec
         end_all(member.program for member in members)
         guard.dismiss()
         (record.folder / GATE).unlink(missing_ok=True)
+        shutil.rmtree(record.folder / STAGE, ignore_errors=True)
     return {member.name: member.look for member in members if member.look}
 
 

@@ -13,7 +13,7 @@ Defaults are those of preCICE 3.4 (its `precice-config-doc`). What is written wr
 whether the embedded coupling can do it is decided there.
 """
 
-from .element import Element, parse
+from .element import Element, parse, unparsed
 from .read import read_config
 from .types import (
     Acceleration,
@@ -48,4 +48,5 @@ __all__ = [
     "WatchPoint",
     "parse",
     "read_config",
+    "unparsed",
 ]

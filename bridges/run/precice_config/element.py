@@ -6,10 +6,11 @@ namespaces does not allow and XML without them does; so expat is used as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
+from xml.sax.saxutils import quoteattr
 
 from scalespan.adapters.interface import CaseError
 
@@ -122,3 +123,16 @@ def parse(text: bytes, file: str) -> Element:
             todo="close every element and quote every attribute",
         ) from error
     return top.children[0]
+
+
+def unparsed(root: Element, attributes: Callable[[Element], Mapping[str, str]]) -> bytes:
+    """Return the text of a file, with the attributes that a function gives to each of its elements."""
+
+    def lines(element: Element, indent: str) -> list[str]:
+        keys = "".join(f" {key}={quoteattr(value)}" for key, value in attributes(element).items())
+        if not element.children:
+            return [f"{indent}<{element.tag}{keys} />"]
+        inside = [line for child in element.children for line in lines(child, f"{indent}  ")]
+        return [f"{indent}<{element.tag}{keys}>", *inside, f"{indent}</{element.tag}>"]
+
+    return "\n".join(['<?xml version="1.0" encoding="UTF-8" ?>', *lines(root, ""), ""]).encode()

@@ -11,25 +11,17 @@ import pytest
 
 from scalespan.adapters.interface import CaseError, CouplingError, State
 from scalespan.adapters.interface.units import FEMTOSECOND
-from scalespan.bridges.run.coupled import CoupledCase, read, run
+from scalespan.bridges.run.coupled import rules
 from scalespan.bridges.run.coupled.doing import joint_checks
 from scalespan.bridges.run.coupled.restart import kept, state_name
-from scalespan.bridges.run.progress import Progress
 from scalespan.bridges.run.results import Value
 
 from .faulty import alive, fell
 from .small_pulse import WINDOW, in_one_process, small_pulse
 from .test_faults import IN_TIME
+from .test_restart_coupled import go
 
 pytest.importorskip("dolfinx", reason="DOLFINx is not installed: conda install -c conda-forge fenics-dolfinx")
-
-
-def go(case: Path, kind: str, *, restart: bool = False) -> None:
-    if kind == "precice":
-        pytest.importorskip("precice", reason="pyprecice is not installed: the embedded coupling is tested alone")
-    found = read(case)
-    assert isinstance(found, CoupledCase)
-    run(found.coupled_with(kind), restart=restart, progress=Progress(None))
 
 
 def end_of(case: Path, windows: int) -> State:
@@ -48,20 +40,39 @@ def largest_error(case: Path, windows: int) -> float:
     return float(max(atoms, np.abs(moved - end["moved"]).max()))
 
 
-def work_check(case: Path) -> dict:
-    """Return the check of the work that crosses the joint, which every run makes."""
+def check_of(case: Path, name: str) -> dict:
+    """Return a check that every run makes."""
     summary = json.loads((case / "results" / "summary.json").read_text(encoding="utf-8"))
-    return next(each for each in summary["checks"] if each["name"] == "Atoms.work on Continuum")
+    return next(each for each in summary["checks"] if each["name"] == name)
+
+
+def another_way_back(case: Path) -> None:
+    """Let the force go to nearest nodes, where displacements are interpolated."""
+    xml = case / "precice-config.xml"
+    before, mapping, after = xml.read_text(encoding="utf-8").rpartition("linear-cell-interpolation")
+    assert mapping
+    xml.write_text(f"{before}nearest-neighbor{after}", encoding="utf-8")
 
 
 def test_a_force_that_comes_back_by_another_mapping_is_refused_before_anything_runs(tmp_path: Path) -> None:
     case = small_pulse(tmp_path, windows=4)
-    xml = case / "precice-config.xml"
-    before, mapping, after = xml.read_text(encoding="utf-8").rpartition("linear-cell-interpolation")
-    xml.write_text(f"{before}nearest-neighbor{after}", encoding="utf-8")
-    assert mapping
+    another_way_back(case)
     with pytest.raises(CaseError, match=r"goes back by nearest-neighbor \(conservative\), which is not its transpose"):
         go(case, "embedded")
+
+
+@pytest.mark.parametrize("kind", ["embedded", "precice"])
+def test_a_mapping_that_loses_work_is_caught_by_the_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The rule that reads the XML is taken away: what is left is the work of random fields, before the first step."""
+    monkeypatch.setattr(rules, "_fit_adjoint", lambda config, name: None)
+    case = small_pulse(tmp_path, windows=4)
+    another_way_back(case)
+    with pytest.raises(CaseError, match=r"0\.0\d+ of the work between Displacement and Force is lost at the joint"):
+        go(case, kind)
+    assert not (case / "results" / "Atoms" / "series.csv").exists()
+    assert not (case / "results" / ".rehearsal").exists()
 
 
 @pytest.mark.parametrize(("arrived", "passed"), [(1e-3, True), (1.001e-3, False)])
@@ -81,9 +92,10 @@ def test_dolfinx_on_two_ranks_and_ase_give_the_numbers_of_one_process(tmp_path: 
     case = small_pulse(tmp_path, windows=20, steps=steps, ranks=2, keep=20)
     go(case, kind)
     assert largest_error(case, 20) < 1e-10
-    check = work_check(case)
+    check = check_of(case, "Atoms.work on Continuum")
     assert check["passed"]
     assert abs(check["value"]) > 1e-5
+    assert check_of(case, "Atoms: work of Displacement and Force that is lost at the start")["value"] < 1e-15
 
 
 @pytest.mark.slow
