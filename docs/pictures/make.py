@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 from ase import Atoms
@@ -300,6 +301,52 @@ SLOPES = {  # method: colour, marker, dashed where it keeps ghost forces
 }
 
 
+def atoms_under_strain() -> Figure:
+    """Draw what boxes of atoms answer, with three standard errors, on the tabulated law; and the law without motion."""
+    table = curves("atoms_under_strain")
+    stretch = 100.0 * (table["stretch"] - 1.0)
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    ax = panel(figure.subplots(), "strain along the bar (%)", "stress along the bar (MPa)")
+    ax.plot(stretch, table["quasi-harmonic"], color=BLUE, linewidth=1.5)
+    ax.plot(stretch, table["at_rest"], color=SOFT, linewidth=1.5, linestyle=DASHES)
+    look = {"color": VERMILION, "fmt": "o", "markersize": 4, "capsize": 3, "linewidth": 1.2}
+    ax.errorbar(stretch, table["box"], yerr=3.0 * table["error"], **look)
+    at = stretch[3]
+    say(ax, "at rest", (at, table["at_rest"][3] + 2.0), SOFT, ha="right")
+    say(ax, "at 5 K, quasi-harmonic law", (at + 0.03, table["quasi-harmonic"][3] - 4.0), BLUE)
+    say(ax, "at 5 K, boxes of 108 atoms, three standard errors", (stretch[0], table["at_rest"][-1]), VERMILION)
+    return figure
+
+
+def oscillating_coefficient() -> Figure:
+    """Draw the errors over H/ε on what was expected, and the fields on the middle mesh along a line."""
+    results = ROOT / "cases/oscillating_coefficient/results"
+    tables = json.loads((results / "summary.json").read_text(encoding="utf-8"))["review"]
+    known = next(each["chart"]["curves"] for each in tables if each["title"].startswith("Errors"))
+    figure = Figure(figsize=(8.6, 3.4), layout="constrained")
+    errors, line = figure.subplots(1, 2)
+    panel(errors, "H/ε", "relative error in L2")
+    for name, colour in (("mean", PURPLE), ("msfem", VERMILION), ("oversampled", GREEN), ("hmm", BLUE)):
+        errors.loglog(*np.array(known[name]).T, "o", color=colour, markersize=5)
+        if f"{name}, expected" in known:
+            errors.loglog(*np.array(known[f"{name}, expected"]).T, color=colour, linewidth=1.2)
+    errors.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+    errors.set_xticks([], minor=True)
+    say(errors, "arithmetic mean", (1.0, 0.23), PURPLE)
+    say(errors, "MsFEM, and expected", (1.6, 0.055), VERMILION)
+    say(errors, "oversampled", (1.0, 7e-3), GREEN)
+    say(errors, "HMM, and expected", (4.4, 6e-3), BLUE)
+    panel(line, "x, at y = 1/2, H = 4 ε", "u")
+    arrays = ElementTree.parse(results / "fields_16.vti").getroot().iter("DataArray")
+    rows = {each.attrib["Name"]: np.array(str(each.text).split(), dtype=float).reshape(256, 256) for each in arrays}
+    x, part = (np.arange(256) + 0.5) / 256, slice(40, 216)
+    looks = {"mean_coarse": PURPLE, "msfem_fine": VERMILION, "hmm_fine": BLUE, "resolved": INK}
+    for name, colour in looks.items():
+        line.plot(x[part], rows[name][128, part], color=colour, linewidth=0.8 if name == "resolved" else 1.5)
+        say(line, name.split("_")[0], (0.5, 0.0125 - 0.0008 * list(looks).index(name)), colour, ha="center")
+    return figure
+
+
 def handshake_errors() -> Figure:
     """Draw the error of every way to join atoms and a continuum against its unknowns, with slopes to compare."""
     file = ROOT / "docs/tables/handshake_errors.csv"
@@ -330,6 +377,8 @@ PICTURES: dict[str, Callable[[], Figure]] = {
         solvated_formaldehyde,
         ethanol_cut,
         alanine_dipeptide,
+        atoms_under_strain,
+        oscillating_coefficient,
         overview,
         handshake_errors,
     )

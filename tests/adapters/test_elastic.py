@@ -72,7 +72,7 @@ def test_the_law_at_rest_is_the_part() -> None:
         ({"cubic": ["4 eV", "2 GPa", "1 GPa"]}, UnitError, "cannot be converted"),
         ({"cubic": ["much", "2 GPa", "1 GPa"]}, OptionError, "no number with a unit"),
         ({"cubic": ["4", "2 GPa", "1 GPa"]}, UnitError, "cannot be converted"),
-        ({"cubic": None}, CaseError, "one of 'cubic' and 'stiffness'"),
+        ({"cubic": None}, CaseError, "one of 'cubic', 'stiffness' and 'record'"),
         ({"cubic": None, "stiffness": [["1 GPa", "1 GPa"], ["1 GPa", "1 GPa"]]}, CaseError, "one, three or six rows"),
         ({"density": "3 kg"}, UnitError, "cannot be converted"),
     ],

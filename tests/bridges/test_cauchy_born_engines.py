@@ -154,8 +154,8 @@ def test_chain_with_second_neighbours():
     assert np.abs(answer.stress).max() < 1e-6
 
 
-def test_openmm_without_stress():
-    """Lennard-Jones nearest neighbours by OpenMM, whose adapter gives no stress, in a box of 108 atoms."""
+def test_openmm_by_energies():
+    """Lennard-Jones nearest neighbours by OpenMM, whose stress is not exact, in a box of 108 atoms."""
     openmm = pytest.importorskip("openmm", reason="needs OpenMM")
     from openmm import app, unit
 

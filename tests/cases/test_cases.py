@@ -16,12 +16,16 @@ CASES = Path(__file__).parents[2] / "cases"
 NAMES = sorted(place.parent.name for place in CASES.glob("*/case.toml"))
 SLOW = {
     "alanine_dipeptide",
+    "atoms_under_strain",
     "chain_1d",
     "loaded_notch",
+    "oscillating_coefficient",
     "pulse_2d",
+    "rve_size",
     "silicon_hot_atom",
     "silicon_vacancy_3d",
     "solvated_formaldehyde",
+    "two_scale_heat",
 }  # about a minute each
 RUNS = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES]
 
