@@ -22,6 +22,7 @@ import pytest
 pytest.importorskip("dolfinx", reason="DOLFINx is not installed")
 pytest.importorskip("meshio", reason="meshio, which reads the membrane's mesh, is not installed: pip install meshio")
 from scalespan.adapters.dolfinx import DolfinxAdapter
+from scalespan.adapters.dolfinx.solve import Step
 from scalespan.adapters.interface import load_file
 from scalespan.bridges.homogenisation import Homogenisation, HomogenisationOptions
 
@@ -59,13 +60,29 @@ def law(elements: int, solid: dict[str, Any] | None = None, **options: Any) -> H
     return Homogenisation(HomogenisationOptions(**options), cell=cell)
 
 
+def watched(body: DolfinxAdapter) -> list[int]:
+    """Return what will hold the number of each Newton iteration of the membrane, those after a new beginning too."""
+    step: Any = body._step
+    newton: list[int] = []
+    assert isinstance(step, Step)
+    make = step._create
+
+    def create(comm: Any, options: Any) -> Any:
+        snes = make(comm, options)
+        snes.setMonitor(lambda _, number, norm: newton.append(number))
+        return snes
+
+    step._create = create
+    step._snes.setMonitor(lambda _, number, norm: newton.append(number))
+    return newton
+
+
 def run(across: int, micro: Homogenisation) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         mesh = COOK.write_mesh(Path(folder) / "membrane.msh", across, across)
         options = DolfinxAdapter.Options.read(COOK.table(mesh, material="law"))
         body = DolfinxAdapter(options, law=micro)
-    newton: list[int] = []
-    body._step._snes.setMonitor(lambda snes, number, norm: newton.append(number))  # type: ignore[union-attr]
+    newton = watched(body)
     begin = process_time()
     tip = COOK.tip(body)[1]
     taken = process_time() - begin

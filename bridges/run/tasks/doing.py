@@ -95,7 +95,9 @@ def run(
     try:
         if ranks.rank == 0:
             keep_log(record.folder / "run.log")
-            _announce(case, model, atoms, record, told)
+        shown = [*audit(model, atoms), *told]  # a continuum's ranks look at it together
+        if ranks.rank == 0:
+            _announce(case, model, atoms, record, shown)
         notes: dict[str, object] = {}
         found = _do(case, model, atoms, BareRun(model, record, progress, ranks, notes))
         values = {name: {"value": each.value, "unit": each.unit} for name, each in found.values.items()}
@@ -147,7 +149,7 @@ def _do(case: Case, model: Adapter, atoms: Atoms | None, bare: BareRun) -> Findi
     return case.task.run(bare)
 
 
-def _announce(case: Case, model: Adapter, atoms: Atoms | None, record: Record, told: list[Table]) -> None:
+def _announce(case: Case, model: Adapter, atoms: Atoms | None, record: Record, shown: list[Table]) -> None:
     """Write what is known before the first number."""
     write_whole(record.folder / "case.toml", (case.folder / "case.toml").read_bytes())
     known: dict[str, object] = {}
@@ -156,7 +158,7 @@ def _announce(case: Case, model: Adapter, atoms: Atoms | None, record: Record, t
         structure.calc = None
         write_whole(record.folder / "structure.extxyz", extxyz(structure))
         known = {"atoms": len(atoms), "region": model.focus(atoms).tolist()}
-    tables = [asdict(table) for table in (*audit(model, atoms), *told)]
+    tables = [asdict(table) for table in shown]
     about = {"case": case.title, "status": "running", "task": case.task.kind, **known}
     record.summarise(**about, checks=[], restarts=record.restarts, audit=tables)
 
