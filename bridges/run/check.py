@@ -23,9 +23,13 @@ from .results import Check
 class Checked:
     """A case with nothing found wrong: all that a run needs, and what a person should see of it."""
 
-    model: Adapter
-    atoms: Atoms | None  # None of a model without
-    tables: tuple[Table, ...]
+    ready: tasks.Ready
+    overview: Table
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All that is shown."""
+        return self.overview, *self.ready.shown
 
 
 def check(case: Case, model: Adapter | None = None) -> Checked:
@@ -35,10 +39,8 @@ def check(case: Case, model: Adapter | None = None) -> Checked:
         ScalespanError: the first thing that is wrong.
     """
     _writable(case)
-    model = model or case.build()
-    atoms = case.start_atoms(model)
-    audit = tasks.audit(model, atoms)
-    return Checked(model, atoms, (_overview(case, atoms), *audit, *tasks.check(case, model, atoms)))
+    ready = tasks.look(case, model or case.build())
+    return Checked(ready, _overview(case, ready.atoms))
 
 
 def shown(table: Table) -> rich.table.Table:

@@ -205,8 +205,7 @@ def _run(case: Case | CoupledCase, restart: bool, progress: Progress, ranks: Wor
     if isinstance(case, coupled.CoupledCase):
         return coupled.run(case, restart=restart, progress=progress)
     _log.info("%s, model %s", case.folder, tree(case.model))
-    checked = check(case)
-    return tasks.run(case, checked.model, checked.atoms, restart=restart, progress=progress, ranks=ranks)
+    return tasks.run(case, check(case).ready, restart=restart, progress=progress, ranks=ranks)
 
 
 def _participant(case: Case | CoupledCase, name: str, restart: bool) -> int:

@@ -94,8 +94,7 @@ def study(folder: Path) -> Path:
 
 def outcome_of(folder: Path, *, restart: bool = False) -> tasks.Outcome:
     case = read(folder)
-    checked = check(case)
-    return tasks.run(case, checked.model, checked.atoms, restart=restart, progress=Progress(None))
+    return tasks.run(case, check(case).ready, restart=restart, progress=Progress(None))
 
 
 def series(folder: Path, name: str) -> dict[str, Array]:
@@ -123,8 +122,8 @@ def test_an_interrupted_study_goes_on_where_it_was(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(model, "row", watched)
     with pytest.raises(KeyboardInterrupt):
-        tasks.run(case, model, None, restart=False, progress=Progress(None))
-    assert tasks.run(case, model, None, restart=True, progress=Progress(None)).values["total"].value == 30.0
+        tasks.run(case, tasks.look(case, model), restart=False, progress=Progress(None))
+    assert tasks.run(case, tasks.look(case, model), restart=True, progress=Progress(None)).values["total"].value == 30.0
     assert asked == [0, 1, 2, 3, 3, 4]
 
 
@@ -209,7 +208,7 @@ def test_an_interrupted_march_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(model, "advance", stopped)
     with pytest.raises(KeyboardInterrupt):
-        tasks.run(case, model, None, restart=False, progress=Progress(None))
+        tasks.run(case, tasks.look(case, model), restart=False, progress=Progress(None))
     outcome_of(tmp_path / "cut", restart=True)
     rows = [(tmp_path / each / "results" / "steps.csv").read_bytes() for each in ("whole", "cut")]
     assert rows[0] == rows[1]

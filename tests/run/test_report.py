@@ -59,7 +59,7 @@ def ran(folder: Path, kind: str, references: str = "") -> Path:
         (folder / "reference.toml").write_text(references)
     case = read(folder)
     model = case.build()
-    tasks.run(case, model, case.start_atoms(model), restart=False, progress=Progress(None))
+    tasks.run(case, tasks.look(case, model), restart=False, progress=Progress(None))
     return report.write(folder)
 
 

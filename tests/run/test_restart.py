@@ -110,7 +110,7 @@ def write_case(
 def run_here(folder: Path, *, restart: bool = False) -> tasks.Findings:
     case = read(folder)
     model = case.build()
-    return tasks.run(case, model, case.start_atoms(model), restart=restart, progress=Progress(None))
+    return tasks.run(case, tasks.look(case, model), restart=restart, progress=Progress(None))
 
 
 def start(folder: Path, *, restart: bool) -> subprocess.Popen[bytes]:

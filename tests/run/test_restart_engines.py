@@ -95,7 +95,7 @@ def write_case(folder: Path, model: str, motion: str, duration: str) -> Path:
 def run_here(folder: Path, *, restart: bool = False) -> None:
     case = read(folder)
     model = case.build()
-    tasks.run(case, model, case.start_atoms(model), restart=restart, progress=Progress(None))
+    tasks.run(case, tasks.look(case, model), restart=restart, progress=Progress(None))
     model.close()
 
 

@@ -50,7 +50,7 @@ def case_of(folder: Path, task: str, atoms: str = AWAY, references: str = "") ->
 def outcome_of(folder: Path, *, restart: bool = False) -> tasks.Outcome:
     case = read(folder)
     model = case.build()
-    return tasks.run(case, model, case.start_atoms(model), restart=restart, progress=Progress(None))
+    return tasks.run(case, tasks.look(case, model), restart=restart, progress=Progress(None))
 
 
 def summary_of(folder: Path) -> dict:

@@ -176,7 +176,7 @@ def _do_task(case: CoupledCase, order: Order) -> None:
         return
     _wait(order)
     checked = check(replace(single, place=None), model)
-    tasks.run(single, checked.model, checked.atoms, restart=order.restart, progress=Progress(None))
+    tasks.run(single, checked.ready, restart=order.restart, progress=Progress(None))
     model.close()
     here.finish()
 

@@ -29,6 +29,7 @@ def fit(case: CoupledCase, looks: Mapping[str, Look]) -> None:
     for data, (name, unit), (other, theirs) in _sides(case.config, looks):
         _same_unit(data, (name, unit), (other, theirs))
     _fit_cells(case.config, looks)
+    _fit_motion(case.config, looks)
     for name, look in looks.items():
         if look.adjoint:
             _fit_adjoint(case.config, name)
@@ -186,6 +187,38 @@ def _fit_cells(config: Config, looks: Mapping[str, Look]) -> None:
                     f"{participant.name} interpolates in the cells of '{mesh}', and {name} gives it no {kind}",
                     todo="let it give them (of dolfinx: connectivity = true), or take nearest-neighbor",
                 )
+
+
+def _fit_motion(config: Config, looks: Mapping[str, Look]) -> None:
+    """Raise where two bodies that overlap show each other displacements and nothing else, window by window."""
+    every = [each for scheme in config.schemes for each in scheme.exchanges]
+    for scheme in config.schemes:
+        if not scheme.kind.endswith("-explicit") or not all(name in looks for name in scheme.participants):
+            continue
+        one, other = scheme.participants
+        ways = [[each for each in every if (each.source, each.target) == way] for way in ((one, other), (other, one))]
+        shown = [[_is_displacement(looks[each.source], each.data) for each in way] for way in ways]
+        bodies = any(_has_volume(looks[name]) for name in scheme.participants)
+        if bodies and all(way and all(way) for way in shown):
+            raise CaseError(
+                f"{one} and {other} exchange displacements both ways and no force: in time, that is exponentially "
+                "unstable as soon as the two discretisations differ",
+                where=XML,
+                todo="let one of the two send forces back, as the bridge handshake_atoms does",
+            )
+
+
+def _is_displacement(look: Look, data: str) -> bool:
+    sent = [field for field in look.writes if field.name == data and field.components > 1]
+    try:
+        return bool(sent) and all(convert(1.0, field.unit, "m") > 0.0 for field in sent)
+    except UnitError:
+        return False
+
+
+def _has_volume(look: Look) -> bool:
+    """Whether a mesh comes with cells that fill its space."""
+    return any(mesh.triangles if mesh.dimension == 2 else mesh.tetrahedra for mesh in look.meshes.values())
 
 
 def _sides(config: Config, looks: Mapping[str, Look]) -> Iterator[tuple[str, tuple[str, str], tuple[str, str]]]:

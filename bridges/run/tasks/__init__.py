@@ -1,7 +1,7 @@
 """What can be done with a model: one kind of task in each file, and `run` that does it."""
 
 from .compare import Compare
-from .doing import TASKS, audit, check, read_task, run
+from .doing import TASKS, Ready, check, look, read_task, run
 from .dynamics import Dynamics
 from .march import March
 from .minimise import Minimise
@@ -23,6 +23,7 @@ __all__ = [
     "Findings",
     "March",
     "Minimise",
+    "Ready",
     "Response",
     "Rows",
     "Run",
@@ -30,8 +31,8 @@ __all__ = [
     "SinglePoint",
     "Task",
     "Vibrations",
-    "audit",
     "check",
+    "look",
     "read_task",
     "run",
 ]

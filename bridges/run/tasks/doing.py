@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,15 @@ TASKS: dict[str, type[AnyTask]] = {
 }
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A model, where it starts, and what a person should see of both before they run."""
+
+    model: Adapter
+    atoms: Atoms | None  # None of a model without
+    shown: tuple[Table, ...]
+
+
 def read_task(table: Mapping[str, Any], *, where: str, folder: Path | None = None) -> AnyTask:
     """Return the task that the section ``[task]`` spells out.
 
@@ -79,9 +88,17 @@ def check(case: Case, model: Adapter, atoms: Atoms | None) -> list[Table]:
     return tables
 
 
-def run(
-    case: Case, model: Adapter, atoms: Atoms | None, *, restart: bool, progress: Progress, ranks: World | None = None
-) -> Outcome:
+def look(case: Case, model: Adapter) -> Ready:
+    """Return the case, ready to be run, with all that can be known before; a continuum's ranks look at it together.
+
+    Raises:
+        ScalespanError: the first thing that is wrong.
+    """
+    atoms = case.start_atoms(model)
+    return Ready(model, atoms, (*audit(model, atoms), *check(case, model, atoms)))
+
+
+def run(case: Case, ready: Ready, *, restart: bool, progress: Progress, ranks: World | None = None) -> Outcome:
     """Do the task of ``case`` and write its results folder; an earlier one is kept as ``results.1``, ….
 
     All ``ranks`` call this, each with its part of the model; rank 0 writes.
@@ -90,16 +107,13 @@ def run(
         ScalespanError: it went wrong; `summary.json` says so too, and the last restart file holds.
     """
     ranks = ranks or World()
-    told = check(case, model, atoms)
     record = _record(case, restart, ranks)
     try:
         if ranks.rank == 0:
             keep_log(record.folder / "run.log")
-        shown = [*audit(model, atoms), *told]  # a continuum's ranks look at it together
-        if ranks.rank == 0:
-            _announce(case, model, atoms, record, shown)
+            _announce(case, ready, record)
         notes: dict[str, object] = {}
-        found = _do(case, model, atoms, BareRun(model, record, progress, ranks, notes))
+        found = _do(case, ready, BareRun(ready.model, record, progress, ranks, notes))
         values = {name: {"value": each.value, "unit": each.unit} for name, each in found.values.items()}
         review = [asdict(table) for table in found.tables]
         record.summarise(values=values, notes=notes, review=review)  # a wrong reference must not lose them
@@ -141,7 +155,8 @@ def audit(model: Adapter, atoms: Atoms | None) -> list[Table]:
     return model.audit()
 
 
-def _do(case: Case, model: Adapter, atoms: Atoms | None, bare: BareRun) -> Findings:
+def _do(case: Case, ready: Ready, bare: BareRun) -> Findings:
+    model, atoms = ready.model, ready.atoms
     if isinstance(case.task, Task):
         assert isinstance(model, ParticleAdapter) and atoms is not None, "Case.build has looked"
         return case.task.run(Run(model, atoms, case.output, bare.record, bare.progress, case.variant, bare.notes))
@@ -149,8 +164,9 @@ def _do(case: Case, model: Adapter, atoms: Atoms | None, bare: BareRun) -> Findi
     return case.task.run(bare)
 
 
-def _announce(case: Case, model: Adapter, atoms: Atoms | None, record: Record, shown: list[Table]) -> None:
+def _announce(case: Case, ready: Ready, record: Record) -> None:
     """Write what is known before the first number."""
+    model, atoms = ready.model, ready.atoms
     write_whole(record.folder / "case.toml", (case.folder / "case.toml").read_bytes())
     known: dict[str, object] = {}
     if isinstance(model, ParticleAdapter) and atoms is not None:
@@ -158,7 +174,7 @@ def _announce(case: Case, model: Adapter, atoms: Atoms | None, record: Record, s
         structure.calc = None
         write_whole(record.folder / "structure.extxyz", extxyz(structure))
         known = {"atoms": len(atoms), "region": model.focus(atoms).tolist()}
-    tables = [asdict(table) for table in shown]
+    tables = [asdict(table) for table in ready.shown]
     about = {"case": case.title, "status": "running", "task": case.task.kind, **known}
     record.summarise(**about, checks=[], restarts=record.restarts, audit=tables)
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from scalespan.adapters.interface import CaseError, Table, UnitError
+from scalespan.bridges.interface import Field
 from scalespan.bridges.run.cli import main
 from scalespan.bridges.run.coupled import CoupledCase, read
 from scalespan.bridges.run.coupled.look import Look, MeshLook
+from scalespan.bridges.run.coupled.rules import fit
 from scalespan.bridges.run.coupled.tables import coarse_kernels, lines, tables
 
 from .faulty import alive, faulty
@@ -108,11 +110,45 @@ def test_tables_are_for_people(tmp_path: Path) -> None:
     assert all(len(row) == len(table.columns) for table in shown for row in table.rows)
 
 
+def explicit(case: Path, kind: str) -> None:
+    """Make the scheme explicit."""
+    xml = case / "precice-config.xml"
+    text = xml.read_text(encoding="utf-8")
+    for old in ("serial-implicit", "parallel-implicit"):
+        text = text.replace(old, kind)
+    xml.write_text(re.sub(r"<(max-iterations|relative-convergence-measure)[^>]*/>", "", text), encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["serial-explicit", "parallel-explicit"])
+@pytest.mark.parametrize(
+    ("triangles", "back", "refused"),
+    [(8, "angstrom", True), (8, "eV/angstrom", False), (0, "angstrom", False)],
+    ids=["both move the other", "a force comes back", "points, no bodies"],
+)
+def test_bodies_that_only_move_each_other_in_time_are_refused(
+    tmp_path: Path, kind: str, triangles: int, back: str, refused: bool
+) -> None:
+    case = edited(faulty(tmp_path), "data:scalar", "data:vector")
+    explicit(case, kind)
+    found = coupled(case)
+    looks = {}
+    for name, other, out, into in (("Left", "Right", "angstrom", back), ("Right", "Left", back, "angstrom")):
+        own = found.config.participant(name)
+        mesh = own.provides[0]
+        d = found.config.mesh(mesh).dimension
+        reads = (Field(f"Displacement-{other}", mesh, into, d),)
+        writes = (Field(f"Displacement-{name}", mesh, out, d),)
+        filled = triangles if name == "Left" else 0  # the other has atoms
+        looks[name] = Look(name, "mass", "fs", reads, writes, {mesh: MeshLook(9, d, 1.0, triangles=filled)})
+    if not refused:
+        fit(found, looks)
+        return
+    with pytest.raises(CaseError, match=r"exchange displacements both ways and no force.*exponentially unstable"):
+        fit(found, looks)
+
+
 def test_displacements_and_forces_that_pass_each_other_are_named(tmp_path: Path) -> None:
     case = faulty(tmp_path)
-    xml = case / "precice-config.xml"
-    text = xml.read_text(encoding="utf-8").replace("Displacement-Right", "Force-Right")
-    for old in ("serial-implicit", "parallel-implicit"):
-        text = text.replace(old, "parallel-explicit")
-    xml.write_text(re.sub(r"<(max-iterations|relative-convergence-measure)[^>]*/>", "", text), encoding="utf-8")
+    edited(case, "Displacement-Right", "Force-Right")
+    explicit(case, "parallel-explicit")
     assert any("a window ago" in line for line in wary(coupled(case)))
