@@ -35,6 +35,7 @@ from scalespan.adapters.interface import (
 from .cell import Cell, Condensed, Effort
 from .options import HomogenisationOptions
 from .points import Points, Site, steepness
+from .separation import separation
 
 _PART = 1e-2
 _PROBE = 0.02  # a strain for the first measure of how fast the tangent changes
@@ -64,6 +65,8 @@ class Homogenisation(Material):
         self.cell = Cell(cell.microstructure(), options)
         if self.cell.micro.components != self.cell.micro.points.shape[1]:
             raise CaseError("a material's cell has displacements as its unknown", todo="take elasticity")
+        if options.body is not None:
+            separation(self._longest, options.body).need()
         self._plain = options.scheme == "plain"
         self._points = Points(self.cell.micro, 0.0 if self._plain else options.reuse, self._plain)
         self._full = Effort(options.tolerance, options.iterations)
@@ -76,6 +79,10 @@ class Homogenisation(Material):
     def dimension(self) -> int:
         """The cell's."""
         return int(self.cell.micro.points.shape[1])
+
+    @property
+    def _longest(self) -> float:
+        return float(np.linalg.norm(self.cell.periods, axis=1).max())
 
     @property
     def stress_unit(self) -> str:
@@ -213,6 +220,8 @@ class Homogenisation(Material):
         rows += [("C12", f"{at_rest.tangent[0, 0, 1, 1]:.7g} {self.stress_unit}")] if d > 1 else []
         rows += [("below the uniform strain's (Voigt), at least", f"{below:.3g} {self.stress_unit}")]
         rows += [("Hill's condition", f"{strained.hill_mandel:.1e}")]
+        if self.options.body is not None:
+            rows += [("its size over that of the body", f"{separation(self._longest, self.options.body).ratio:.3g}")]
         return [Table(f"The cell's law, {self.options.boundary} boundary", ("what", "how much"), tuple(rows))]
 
     def save(self) -> State:

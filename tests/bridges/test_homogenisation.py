@@ -171,6 +171,11 @@ def test_a_skewed_cell_is_given_by_its_periods() -> None:
     assert tangent(model)[0, 0, 0, 0] == pytest.approx(exact_laminate()[0], rel=1e-12)
 
 
+def test_a_cell_shows_how_small_it_is_beside_the_body() -> None:
+    model = Homogenisation(HomogenisationOptions(body=20.0), cell=continuum(elasticity=LAMINATE))
+    assert ("its size over that of the body", "0.05") in model.audit()[0].rows
+
+
 def test_a_mesh_with_other_nodes_on_the_other_side_is_refused() -> None:
     body = continuum((4, 4), 1, elasticity=LAMINATE)
     points = body.domain.mesh.geometry.x
@@ -218,6 +223,10 @@ MISTAKES = {
     "a conductor": (
         lambda: Homogenisation(HomogenisationOptions(), cell=continuum((2, 2), 1, heat={"capacity": 0.0})),
         "displacements as its unknown",
+    ),
+    "a cell as large as the body": (
+        lambda: Homogenisation(HomogenisationOptions(body=4.0), cell=continuum(elasticity=LAMINATE)),
+        "its size over that of the body is 0.25, and 0.1 is the limit",
     ),
     "flat periods": (
         lambda: Cell(law().engine.microstructure(), HomogenisationOptions(periods=[[1, 0], [2, 0]])),
