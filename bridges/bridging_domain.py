@@ -179,7 +179,13 @@ class BridgingDomain(ParticleAdapter):
             moving.atoms.set_momenta(momenta)
 
     def audit(self, atoms: Atoms) -> list[Table]:
-        """Return what overlaps, what is counted, the ghost forces at no strain, and the longest step."""
+        """Return what overlaps, what is counted, the ghost forces at no strain, and the longest step.
+
+        Raises:
+            CaseError: the pad is thinner than forces reach. With vacancies no engine knows the perfect crystal to ask.
+        """
+        if not self.options.vacancies:
+            self.blend.check_pads(self.options.ghost_force)
         whole, counted = self.layout.count()
         rows = (
             ("atoms outside the overlap", str(len(self.focus(atoms)))),

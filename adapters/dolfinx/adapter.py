@@ -29,7 +29,7 @@ from ..interface import (
     load_file,
     under,
 )
-from ..interface.units import simplified
+from ..interface.units import convert, simplified
 from .boxes import Boxes
 from .cell import DolfinxCell
 from .domain import Domain, compiled
@@ -210,9 +210,12 @@ class DolfinxAdapter(FieldAdapter):
             self._load(load["points"], load["values"])
 
     def observe(self) -> Mapping[str, float]:
-        """Return the energies of a solid, and the distance to the exact solution where the options give one."""
+        """Return the energies of a solid, and the distance to the exact solution where the options give one.
+
+        Energies are in the options' units, and in eV where lengths are in Å: beside atoms one unit serves both.
+        """
         self.domain.time.value = self._time
-        found = {key: self._value(form) for key, form in self._measured.items()}
+        found = {key: factor * self._value(form) for key, (form, factor) in self._measured.items()}
         if "error" in found:
             found["error/1"] = sqrt(found.pop("error") / found.pop("size"))
         return found if self._law is None else found | self._law.observe()
@@ -314,18 +317,30 @@ class DolfinxAdapter(FieldAdapter):
             found |= {"law energy": self._law.energy, "law stress": self._law.mean}
         return found | {f"given/{key}": function for key, function in self._ports.given.items()}
 
-    def _forms_to_observe(self) -> dict[str, Any]:
-        energy = f"{self._options.mass}*{self._options.length}**2/{self._options.time}**2"
+    def _forms_to_observe(self) -> dict[str, tuple[Any, float]]:
+        """Return what to measure, named with its unit, and the factor that brings it there."""
         measures, step = dict(self.problem.measures), self._step
         if isinstance(step, Leapfrog):
             measures |= {"kinetic": step.kinetic, "work": lambda: step.work}
-        forms = {key if "/" in key else f"{key}/({energy})": form for key, form in measures.items()}
+        unit, factor = self._energy_shown()
+        forms = {
+            key if "/" in key else f"{key}/{unit}": (form, 1.0 if "/" in key else factor)
+            for key, form in measures.items()
+        }
         if self._options.exact is not None:
             u = self.problem.unknown
             exact = self.domain.formula(self._options.exact, self._ports.components)
-            forms["error"] = ufl.inner(u - exact, u - exact) * self.domain.dx
-            forms["size"] = ufl.inner(exact, exact) * self.domain.dx
-        return {key: compiled(form) if isinstance(form, ufl.Form) else form for key, form in forms.items()}
+            forms["error"] = ufl.inner(u - exact, u - exact) * self.domain.dx, 1.0
+            forms["size"] = ufl.inner(exact, exact) * self.domain.dx, 1.0
+        return {
+            key: (compiled(form) if isinstance(form, ufl.Form) else form, factor)
+            for key, (form, factor) in forms.items()
+        }
+
+    def _energy_shown(self) -> tuple[str, float]:
+        """Return the unit in which energies are shown, and what one of the options' system is in it."""
+        energy = f"{self._options.mass}*{self._options.length}**2/{self._options.time}**2"
+        return ("eV", convert(1.0, energy, "eV")) if self._options.length == "angstrom" else (f"({energy})", 1.0)
 
     def _value(self, measure: Any) -> float:
         return self.domain.integral(measure) if isinstance(measure, fem.Form) else float(measure())

@@ -31,7 +31,7 @@ from scalespan.adapters.interface import (
     Table,
 )
 
-from ..handshake import SlavedSites, spring_of, stiff_modulus, unit_springs
+from ..handshake import Clusters, SlavedSites, rim_table, spring_of, stiff_modulus, unit_springs
 from .layout import Layout, find_layout, vacant
 from .options import BlendingOptions
 
@@ -62,7 +62,9 @@ class Blend:
         pads = {name: getattr(sites, name)[free:] for name in ("reference", "numbers", "masses", "basis")}
         self._pads = SlavedSites(layout.solid, replace(sites, **pads, free=0))
         kept = np.concatenate([self.present, np.arange(free, len(sites.reference))])
-        self._engine = engine.weighted(1.0 - layout.fade[kept])
+        self._whole, self._engine = engine, engine.weighted(1.0 - layout.fade[kept])
+        seen = {name: getattr(sites, name)[kept] for name in ("reference", "numbers", "masses", "basis")}
+        self._seen = replace(sites, **seen, free=len(self.present))
         self._cluster = Atoms(sites.numbers[kept], sites.reference[kept], masses=sites.masses[kept])
         self.atoms = self._cluster[: len(self.present)] + Atoms(
             numbers=np.zeros(len(self.own), dtype=int),
@@ -118,6 +120,16 @@ class Blend:
         springs, squares = unit_springs(self._cluster.positions, count, weights)
         atoms = spring_of(modulus, layout.sites, squares) * (cluster.T @ springs @ cluster)
         return csr_array(atoms + modulus * (field.T @ solid.laplacian(layout.cell_weights) @ field))
+
+    def check_pads(self, limit: float) -> None:
+        """Ask the engine, without weights, for the forces on the strained crystal's atoms, as a handshake does.
+
+        Raises:
+            CaseError: one above ``limit`` (eV/Å): the pad is thinner than forces reach.
+        """
+        slaved, nodes = SlavedSites(self.layout.solid, self._seen), self.layout.solid.nodes
+        clusters = Clusters(self._whole, self._whole, self._cluster[: len(self.present)], self._seen)
+        rim_table(self._seen, clusters, lambda gradient: slaved.places(nodes @ gradient.T), limit, slaved.linear)
 
     def close(self) -> None:
         """Close the weighted engine."""
@@ -221,7 +233,12 @@ class BlendedEnergy(ParticleAdapter):
         )
 
     def audit(self, atoms: Atoms) -> list[Table]:
-        """Return who counts how much, and the ghost forces on the perfect crystal at four strains."""
+        """Return who counts how much, and the ghost forces on the perfect crystal at four strains.
+
+        Raises:
+            CaseError: the pad is thinner than forces reach.
+        """
+        self.perfect.check_pads(self.options.ghost_force)
         return [self._counts(), self._ghosts()]
 
     def close(self) -> None:

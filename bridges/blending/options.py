@@ -20,7 +20,8 @@ class FadeOptions(Options):
     region: AtomsRegion  # where only atoms count: β = 0
     width: Length = Field(ge=0)  # of the blend around the region, in which β rises to 1; 0: a sharp joint (QCE)
     shape: Literal["linear", "cubic", "quintic"] = "cubic"  # of β: its curvature makes the ghost forces
-    pad: Length = Field(gt=0)  # how far atoms that count reach: the engine's cut-off
+    pad: Length = Field(gt=0)  # thickness of the slaved atoms: the engine's cut-off, twice that for many-body forces
+    ghost_force: float = Field(default=1e-6, gt=0)  # eV/Å; more on the strained crystal, unweighted, is refused
     deformation: list[list[float]] | None = None  # F of everything at the start, held nodes included; None: none
     vacancies: list[list[Length]] = Field(default_factory=list)  # the atom of the region nearest to each is taken out
 

@@ -18,8 +18,8 @@ class HomogenisationOptions(Options):
     # stiff; static: only the mean of the gradient is kept, too soft.
     boundary: Family = "periodic"
     periods: list[list[float]] | None = None  # the cell's edges, rows, in its unit of length; None: its bounding box
-    # The shortest length by which the body's shape or load changes, in the cell's unit: a thickness, a notch's radius. A
-    # cell longer than a tenth of it is refused; None: not looked at.
+    # The shortest length by which the body's shape or load changes, in the cell's unit: a thickness, a notch's radius.
+    # A cell longer than a tenth of it is refused; None: not looked at.
     body: float | None = Field(default=None, gt=0)
     density: float = Field(default=0.0, ge=0)  # of the cell, amu/Å^d; 0: for statics only
     tolerance: float = Field(default=1e-10, gt=0, lt=1e-2)  # Newton's last correction over the largest displacement

@@ -139,6 +139,19 @@ def test_stress_and_density_come_in_the_continuums_units() -> None:
     assert moving.observe()["kinetic/(kg*m**2/s**2)"] == pytest.approx(0.5 * 1660.5390666, rel=1e-7)
 
 
+@pytest.mark.parametrize("time", ["fs", "ase_time"])
+def test_energies_are_in_ev_where_lengths_are_in_angstrom(time: str) -> None:
+    """Elastic and kinetic ones; 1 amu (Å/fs)² is 103.6426966 eV (CODATA 2018)."""
+    law = NeoHookean(3, density=1.0)
+    options = {"mesh": box(1, 1, 1), "length": "angstrom", "time": time, "mass": "dalton"}
+    still = make(law, **options, elasticity={"material": "law", "initial": ["0.01*x", 0.0, 0.0], "scheme": "leapfrog"})
+    inside = law.respond(np.diag([1.01, 1.0, 1.0])[None]).energy[0]
+    assert still.observe()["elastic/eV"] == pytest.approx(inside, rel=1e-8)
+    speed = 1.0 if time == "ase_time" else 103.6426966
+    moving = make(law, **options, elasticity={"material": "law", "velocity": [1.0, 0.0, 0.0]})
+    assert moving.observe()["kinetic/eV"] == pytest.approx(0.5 * speed, rel=1e-7)
+
+
 def test_a_law_hears_of_each_step_once_and_goes_back_with_the_rest() -> None:
     law = Hardening()
     adapter = seated(law, 2, 2, scheme="leapfrog", initial=["0.01*x", "0.0"], fixed=[{"boundary": "left", "value": 0}])

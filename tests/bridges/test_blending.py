@@ -238,6 +238,21 @@ def test_a_mesh_coarser_than_the_blend_is_refused(tmp_path: Path) -> None:
         blended(tmp_path, chain(A), nodes, 2.6, region=region, width=f"{6 * A} angstrom")
 
 
+def test_a_pad_thinner_than_the_cut_off_is_refused(tmp_path: Path) -> None:
+    """Second neighbours are at 2.2 Å; one bond is missing at each end of the sites that count."""
+    model = chain_of(tmp_path, A, 10, 8, 30, pad="1.5 angstrom")
+    with pytest.raises(CaseError, match="make the pad as thick as the engine's cut-off") as refused:
+        model.audit(model.initial_atoms())
+    largest = max(abs(slope(2.0 * stretch * A)) for stretch in (1.0, 1.01))
+    assert f"a ghost force of {largest:.2g} eV/Å" in str(refused.value)
+
+
+def test_a_pad_of_one_cut_off_is_refused_with_forces_of_three_atoms(tmp_path: Path) -> None:
+    thin = silicon_ball(tmp_path, 2.5, 2.0, 13.0, law="quadratic")
+    with pytest.raises(CaseError, match="twice that for many-body forces"):
+        thin.audit(thin.initial_atoms())
+
+
 def test_vacancies_in_the_blend_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RegionError, match="1 vacancies lie in the blend"):
         chain_of(tmp_path, A, 5, 6, 20, vacancies=[lengths([7 * A])])

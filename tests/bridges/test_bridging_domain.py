@@ -129,3 +129,10 @@ def test_wrong_use_is_refused(tmp_path: Path) -> None:
         model.advance(0.4)
     title, rows = model.audit(model.initial_atoms())[0].title, dict(model.audit(model.initial_atoms())[0].rows)
     assert title == "What overlaps" and rows["ties"] == "10"
+
+
+def test_a_pad_thinner_than_the_cut_off_is_refused(tmp_path: Path) -> None:
+    """No pad at all: the last atom lacks a bond, which is without force until it is strained."""
+    model = overlapping(tmp_path, overlap=16, reach=20, pad="0.5 angstrom")
+    with pytest.raises(CaseError, match=r"a ghost force of 0.01 eV/Å.*make the pad as thick as the engine's cut-off"):
+        model.audit(model.initial_atoms())
