@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from .series import conserved, fit_line
 INK, SOFT, RULE = "#1c2430", "#5c6774", "#dfe4e9"
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+_RAISED = str.maketrans("−-0123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Plot:
 
     def svg(self) -> str:
         """Return the figure as an inline SVG element, its text as text."""
+        _name_powers(self.figure)
         buffer = io.StringIO()
         with rc_context({"svg.fonttype": "none", "svg.hashsalt": self.title}):
             self.figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -79,6 +82,18 @@ def axes(x: str, y: str, *, height: float = 3.1) -> Axes:
     ax.set_ylabel(y, color=INK, fontsize=10)
     ax.ticklabel_format(useOffset=False)
     return ax
+
+
+def _name_powers(figure: Figure) -> None:
+    """Move an axis' common power of ten into its name: at the axis' end, the legend is in the way."""
+    figure.draw_without_rendering()
+    for axis in [each for ax in figure.axes for each in (ax.xaxis, ax.yaxis)]:
+        at_end = axis.get_offset_text()
+        power = re.search(r"(?:e|10\^\{)([−-]?\d+)", at_end.get_text())
+        if power and at_end.get_visible():
+            name, bracket, unit = axis.get_label_text().rpartition("(")
+            axis.set_label_text(f"{name}{bracket}10{power[1].translate(_RAISED)} {unit}")
+            at_end.set_visible(False)
 
 
 def _figure(ax: Axes) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -167,6 +168,9 @@ def test_the_report_draws_the_ledger(pulse) -> None:
     assert [plot.title for plot in drawn] == ["Energy by channel", "What does not balance"]
     assert all(word in drawn[0].svg() for word in ("atoms, kinetic", "continuum, potential", "sum"))
     assert ledger_plots({"time/fs": np.zeros(2), "total/eV": np.zeros(2)}) == []
+    tiny = ledger_plots({name: column * (1.0 if name == "time/fs" else 1e-18) for name, column in table.items()})[1]
+    tiny.svg()
+    assert re.search(r"energy − start \(10⁻.* peV\)", tiny.figure.axes[0].get_ylabel())
 
 
 def test_the_ledger_of_two_participants_closes(tmp_path: Path) -> None:
