@@ -36,7 +36,6 @@ class Step:
     def __init__(self, problem: Problem, entering: Any, options: Mapping[str, Any]) -> None:
         """Entering: what partners let in, a part of the residual; None where there is nothing."""
         self._problem, self.unknown, self._linear = problem, problem.unknown, problem.linear
-        self._options = dict(options)
         space = self.unknown.function_space
         residual = problem.residual if entering is None else problem.residual + entering
         matrix = ufl.derivative(residual, self.unknown, ufl.TrialFunction(space))
@@ -52,6 +51,7 @@ class Step:
         self._point = self.unknown.x.petsc_vec.duplicate()
         self._assembled_for: float | None = None
         self._cause: ScalespanError | None = None
+        self._locked = False
         self._first: float | None = None  # the norm of the residual at the first guess
         self._reduced = self._matrix
         if problem.slaved is not None:  # whose pattern is found from a matrix that has its own
@@ -104,7 +104,7 @@ class Step:
         try:
             self._search()
         except ScalespanError:
-            if exactly(True) and self._cause is None:
+            if self._locked or (exactly(True) and self._cause is None):
                 raise
             self._begin_again(guess)
             lost = True
@@ -121,21 +121,22 @@ class Step:
             self._snes.setTolerances(atol=absolute)
 
     def _begin_again(self, guess: Any) -> None:
-        """Return to the first guess with a new SNES: an error on its way through PETSc leaves its vectors locked."""
-        for each in (self._snes, self._point):
-            each.destroy()
-        self._point, self._cause = guess.copy(), None
-        self._snes = self._create(self.unknown.function_space.mesh.comm, self._options)
+        """Return to the first guess."""
+        guess.copy(self._point)
 
     def _search(self) -> None:
+        self._cause = None
         try:
             self._snes.solve(None, self._point)
         except PETSc.Error as error:
-            if self._cause is not None:  # a law's, on its way through PETSc
+            self._locked = True  # an error on its way through PETSc leaves vectors locked: no other solve
+            if self._cause is not None:  # a law's
                 raise self._cause from error
             raise EngineFailed(f"PETSc could not solve a step: {error}", where="dolfinx") from error
         reason = self._snes.getConvergedReason()
         if reason < 0 or self._snes.ksp.getConvergedReason() < 0:
+            if self._cause is not None:
+                raise self._cause
             raise NotConverged(
                 f"a step has no answer after {self._snes.getIterationNumber()} iterations of Newton's method (SNES "
                 f"{reason}, KSP {self._snes.ksp.getConvergedReason()})",
@@ -177,7 +178,13 @@ class Step:
 
     def _function(self, snes: Any, point: Any, value: Any) -> None:
         self._take(point)
-        self.assemble()
+        try:
+            self.assemble()
+        except ScalespanError:
+            if self._linear or self._cause is None:
+                raise
+            value.set(np.nan)  # Newton's method ends there by itself
+            return
         self.raw.x.petsc_vec.copy(value)
         owned = self._fixed[self._fixed < value.getLocalSize()]
         value.array[owned] = 0.0

@@ -157,7 +157,9 @@ lines = ["pair_style lj/cut 8.5", "pair_coeff * * 0.01 3.4"]
 atoms = Atoms("Ar2", positions=[[0.0, 0.0, 0.0], [0.0, 0.0, 3.8 + MPI.COMM_WORLD.rank]])
 for launcher in ([], ["mpirun", "-n", "2"]):
     adapter = LAMMPSAdapter(LAMMPSOptions(elements=["Ar"], interaction=lines, launcher=launcher))
-    print("distance", atoms.positions[1, 2], adapter.compute(atoms, [Quantity.ENERGY]).energy)
+    found = MPI.COMM_WORLD.gather((atoms.positions[1, 2], adapter.compute(atoms, [Quantity.ENERGY]).energy))
+    for distance, energy in found or ():
+        print("distance", distance, energy)
     adapter.close()
 """
 
